@@ -1,0 +1,1 @@
+"""Helpers around the app: set-up, serving, and looking at it with a real browser."""

@@ -1,0 +1,85 @@
+"""Take the README's pictures from the running app: ``python -m scripts.screenshots`` writes ``docs/screenshots/*.png``.
+
+The models are those of this installation; what they answer here is not kept.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+from playwright.sync_api import Browser, Page, expect
+
+from scripts.live_app import PROJECT_ROOT, chromium, live_app
+
+PICTURES = PROJECT_ROOT / "docs" / "screenshots"
+QUESTION = "Why is the sky blue? Answer in two sentences."
+ANSWER_TIMEOUT_MS = 300_000
+PHONE_WIDTH = 390
+PAGE_HEIGHT = """
+    Math.ceil(document.querySelector('[data-testid="stMainBlockContainer"]').getBoundingClientRect().height
+    + document.querySelector('[data-testid="stBottom"]').getBoundingClientRect().height)
+"""
+
+
+@dataclass(frozen=True)
+class View:
+    """A browser window to look through."""
+
+    name: str
+    width: int
+    height: int
+    scheme: Literal["light", "dark"]
+
+
+VIEWS = (
+    View("arena-light", 1440, 900, "light"),
+    View("arena-dark", 1440, 900, "dark"),
+    View("arena-phone", PHONE_WIDTH, 844, "light"),
+)
+
+
+def ask(page: Page, url: str) -> None:
+    """Put the question to the panes and wait until all have answered."""
+    page.goto(url)
+    message = page.get_by_test_id("stChatInputTextArea")
+    message.fill(QUESTION)
+    message.press("Enter")
+    expect(page.get_by_test_id("stVegaLiteChart").first).to_be_visible(timeout=ANSWER_TIMEOUT_MS)
+    expect(page.get_by_role("button", name="Stop")).to_have_count(0)
+
+
+def take(browser: Browser, view: View, url: str) -> Path:
+    """Save one picture and return its path. A wide window is made as high as the page, so that nothing is cut off."""
+    page = browser.new_page(
+        viewport={"width": view.width, "height": view.height}, color_scheme=view.scheme, device_scale_factor=1.5
+    )
+    ask(page, url)
+    if view.width > PHONE_WIDTH:
+        page.get_by_test_id("stSidebarHeader").hover()
+        page.get_by_test_id("stSidebarCollapseButton").click()
+        page.set_viewport_size({"width": view.width, "height": page.evaluate(PAGE_HEIGHT)})
+    else:
+        page.get_by_test_id("stVegaLiteChart").evaluate("chart => chart.scrollIntoView({block: 'center'})")
+    page.mouse.move(0, 0)
+    page.wait_for_timeout(1_000)  # until nothing moves any more
+    path = PICTURES / f"{view.name}.png"
+    page.screenshot(path=path)
+    page.close()
+    return path
+
+
+def main() -> None:
+    """Take all pictures, each of a new conversation."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    with (
+        TemporaryDirectory() as folder,
+        live_app(Path(folder), RESULTS_DIR=str(Path(folder) / "results")) as app,
+        chromium() as browser,
+    ):
+        for view in VIEWS:
+            print(take(browser, view, app.url).relative_to(PROJECT_ROOT))
+
+
+if __name__ == "__main__":
+    main()
