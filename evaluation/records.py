@@ -1,0 +1,182 @@
+"""The records that runs leave behind, format version 1.
+
+Records hold what was observed (raw times, counts, text); every figure shown to a user is a property derived from
+them here, so that the arena, the leaderboard and a notebook agree. Unknown is ``None``, never zero.
+``results/README.md`` describes the stored form.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+FORMAT_VERSION = 1
+
+Role = Literal["system", "user", "assistant"]
+Origin = Literal["arena", "benchmark", "published", "imported"]
+FinishReason = Literal["stop", "length", "context", "cancelled", "error"]
+"""``stop``: the model ended or a stop string came; ``length``: max_tokens; ``context``: the context is full;
+``cancelled``: the user stopped it or left; ``error``: no (complete) answer, see ``Response.error``."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the next token is chosen. The same settings, messages and model give the same text."""
+
+    temperature: float = 0.7
+    """0 always takes the most likely token."""
+    top_k: int = 40
+    """Only the k most likely tokens; 0 keeps all."""
+    top_p: float = 0.95
+    """Only the most likely tokens that together hold this probability; 1 keeps all."""
+    min_p: float = 0.05
+    """Only tokens at least this likely relative to the most likely one; 0 keeps all."""
+    repeat_penalty: float = 1.0
+    """Divides the logits of tokens among the last 64; 1 changes nothing."""
+    seed: int = 0
+    max_tokens: int = 512
+    stop: tuple[str, ...] = ()
+    """The answer ends before the first of these strings."""
+
+
+@dataclass(frozen=True)
+class ModelRef:
+    """Which weights and template answered, by content, so that renaming a file changes nothing."""
+
+    key: str
+    """Stable key of base + adapter, from their content hashes."""
+    name: str
+    """Display name at the time."""
+    base_sha256: str
+    quantization: str
+    template_sha256: str
+    adapter_run: str | None = None
+    """Id of the training run (its folder's name under ``results/runs/``)."""
+    adapter_sha256: str | None = None
+    adapter_scale: float | None = None
+
+
+@dataclass(frozen=True)
+class Host:
+    """Fingerprint of the machine: figures of different hosts are never mixed."""
+
+    key: str
+    """Hash of the other fields; no host name, no user name."""
+    cpu: str
+    cores: float
+    """Cores this process may really use (affinity and container quota)."""
+    memory_bytes: int
+    """Memory this process may really use (container limit)."""
+    system: str
+    engine: str
+    """Engine and version, for example ``llama-cpp-python 0.3.36``."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in the arena a response stands."""
+
+    conversation: str
+    """ULID of the conversation."""
+    round: int
+    """0-based number of the user's message."""
+    pane: int
+    """0-based pane."""
+    attempt: int = 0
+    """0 for the first answer to this message, then one more per regeneration or edit."""
+
+
+@dataclass(frozen=True)
+class Response:
+    """One answer, also a stopped or failed one. Times are UTC seconds since 1970, durations seconds."""
+
+    id: str
+    """ULID."""
+    origin: Origin
+    host: Host
+    model: ModelRef
+    messages: tuple[Message, ...]
+    """What the model was asked: system prompt, earlier turns, and the message answered here."""
+    sampling: Sampling
+    template_date: str
+    """ISO date given to templates that write today's date into the prompt."""
+    text: str
+    finish_reason: FinishReason
+    submitted_at: float
+    ended_at: float
+    error: str | None = None
+    """A sentence for the user when ``finish_reason`` is ``error`` or ``context``."""
+    started_at: float | None = None
+    """When the model first worked on it (after queue and load)."""
+    first_token_at: float | None = None
+    prompt_busy_s: float | None = None
+    """Seconds of computing from the start to the first token."""
+    decode_busy_s: float | None = None
+    """Seconds of computing from the first to the last token."""
+    load_s: float | None = None
+    """Seconds this answer waited for its model to load; ``None`` when the model was in memory."""
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
+    """Of the prompt tokens, those reused from an earlier turn."""
+    completion_tokens: int = 0
+    """Tokens of the answer, the end-of-turn token not counted."""
+    shared: bool | None = None
+    """Whether another answer was being computed on this host in the meantime."""
+    threads: int | None = None
+    context_length: int | None = None
+    peak_memory_bytes: int | None = None
+    """Largest resident set of the model's process so far."""
+    place: Place | None = None
+    format: int = FORMAT_VERSION
+
+    @property
+    def cold(self) -> bool:
+        """Whether the model had to be loaded for this answer."""
+        return self.load_s is not None
+
+    @property
+    def time_to_first_token_s(self) -> float | None:
+        """Submit to first token, waiting and loading included: what the user sat through."""
+        return None if self.first_token_at is None else self.first_token_at - self.submitted_at
+
+    @property
+    def latency_s(self) -> float | None:
+        """Busy seconds from prompt to last token: what the answer takes when the model has the machine alone."""
+        if self.prompt_busy_s is None or self.decode_busy_s is None:
+            return None
+        return self.prompt_busy_s + self.decode_busy_s
+
+    @property
+    def waiting_s(self) -> float | None:
+        """Seconds from submit to end in which this answer was not being computed."""
+        return None if self.latency_s is None else max(0.0, self.ended_at - self.submitted_at - self.latency_s)
+
+    @property
+    def decode_tok_s(self) -> float | None:
+        """(completion tokens - 1) / busy seconds from first to last token; the first token belongs to the prompt."""
+        if self.completion_tokens < 2 or not self.decode_busy_s:
+            return None
+        return (self.completion_tokens - 1) / self.decode_busy_s
+
+    @property
+    def prompt_tok_s(self) -> float | None:
+        """Prompt tokens really read (not reused) / busy seconds to the first token."""
+        if self.prompt_tokens is None or self.cached_tokens is None or not self.prompt_busy_s:
+            return None
+        return (self.prompt_tokens - self.cached_tokens) / self.prompt_busy_s
+
+    @property
+    def words(self) -> int:
+        """``len(text.split())``."""
+        return len(self.text.split())
+
+    @property
+    def seconds_per_word(self) -> float | None:
+        """Latency / words."""
+        return self.latency_s / self.words if self.latency_s is not None and self.words else None

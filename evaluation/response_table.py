@@ -1,0 +1,151 @@
+"""Stored responses as tables, read by DuckDB straight from the JSON lines.
+
+The columns of the files are spelled out from the dataclasses of the records, so a damaged line does no harm: what
+does not fit becomes NULL, and a row that lacks anything a record must have is left out.
+"""
+
+import dataclasses
+import typing
+from dataclasses import dataclass
+from types import NoneType
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from evaluation.records import FORMAT_VERSION, Response, Sampling
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class ConversationSummary:
+    """One conversation of the arena, for a list of earlier ones."""
+
+    id: str
+    first_prompt: str
+    submitted_at: float
+    """When its first message was sent; UTC seconds since 1970."""
+    model_names: tuple[str, ...]
+    """In the order of the panes."""
+    rounds: int
+
+
+def frame(files: list[str]) -> "pd.DataFrame":
+    """One row per response in ``files``, oldest first; no files give no rows."""
+    with duckdb.connect() as connection:
+        table = connection.sql(_FRAME.format(source=_source(files)), params=_params(files))
+        dtypes = {name: _DTYPES[str(kind)] for name, kind in zip(table.columns, table.types, strict=True)}
+        responses: pd.DataFrame = table.df().astype(dtypes)
+    # Counted here and not in SQL, because a word is what str.split() makes of the text, in every script.
+    words = responses["text"].map(lambda text: len(text.split())).astype("Int64")
+    seconds_per_word = (responses["latency_s"] / words.where(words > 0)).astype("float64")
+    return responses.assign(words=words, seconds_per_word=seconds_per_word)
+
+
+def conversations(files: list[str], limit: int) -> list[ConversationSummary]:
+    """The latest conversations in ``files``, newest first."""
+    with duckdb.connect() as connection:
+        rows = connection.execute(_CONVERSATIONS.format(source=_source(files)), [*_params(files), limit]).fetchall()
+    return [ConversationSummary(id, prompt, at, tuple(names), rounds) for id, prompt, at, names, rounds in rows]
+
+
+def _sql_type(annotation: Any) -> str:
+    """The DuckDB type of a field's annotation."""
+    arguments = typing.get_args(annotation)
+    if NoneType in arguments:
+        return _sql_type(next(a for a in arguments if a is not NoneType))
+    if typing.get_origin(annotation) is tuple:
+        return f"{_sql_type(arguments[0])}[]"
+    if dataclasses.is_dataclass(annotation):
+        fields = [f'"{name}" {_sql_type(kind)}' for name, kind in typing.get_type_hints(annotation).items()]
+        return f"STRUCT({', '.join(fields)})"
+    return {int: "BIGINT", float: "DOUBLE", bool: "BOOLEAN"}.get(annotation, "VARCHAR")
+
+
+def _required(record: Any, prefix: str = "") -> list[str]:
+    """Every field, nested ones included, that a record cannot lack."""
+    kinds = typing.get_type_hints(record)
+    names = []
+    for field in dataclasses.fields(record):
+        if field.default is dataclasses.MISSING:
+            path = f'{prefix}"{field.name}"'
+            names += _required(kinds[field.name], f"{path}.") if dataclasses.is_dataclass(kinds[field.name]) else [path]
+    return names
+
+
+_KINDS = {name: _sql_type(kind) for name, kind in typing.get_type_hints(Response).items()}
+_COMPLETE = " AND ".join(f"{name} IS NOT NULL" for name in _required(Response))
+_DTYPES = {"VARCHAR": "str", "BIGINT": "Int64", "DOUBLE": "float64", "BOOLEAN": "boolean"}
+
+
+def _source(files: list[str]) -> str:
+    if not files:
+        nothing = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in _KINDS.items())
+        return f"(SELECT {nothing} LIMIT 0)"
+    columns = ", ".join(f"\"{name}\": '{kind}'" for name, kind in _KINDS.items())
+    return f"""(
+        SELECT * FROM read_json(?, format = 'newline_delimited', ignore_errors = true,
+            hive_partitioning = false, columns = {{{columns}}})
+        WHERE format = {FORMAT_VERSION} AND {_COMPLETE}
+    )"""
+
+
+def _params(files: list[str]) -> list[list[str]]:
+    return [files] if files else []
+
+
+_PROMPT = "list_filter(messages, lambda m: m.role = 'user')[-1].content"
+
+# Settings that a record does not name have their defaults.
+_SAMPLING = ", ".join(
+    f"coalesce(sampling.{field.name}, {field.default}) AS {field.name}"
+    for field in dataclasses.fields(Sampling)
+    if field.name != "stop"
+)
+
+_FRAME = f"""
+    WITH timed AS (
+        SELECT * REPLACE (coalesce(completion_tokens, 0) AS completion_tokens),
+            prompt_busy_s + decode_busy_s AS latency_s
+        FROM {{source}}
+    )
+    SELECT
+        id, origin, submitted_at, started_at, first_token_at, ended_at,
+        host.key AS host_key, host.cpu AS cpu, host.cores AS cores,
+        model.key AS model_key, model.name AS model_name, model.quantization AS quantization,
+        model.adapter_run AS adapter_run, model.adapter_scale AS adapter_scale,
+        place.conversation AS conversation, place.round AS round, place.pane AS pane,
+        CASE WHEN place IS NOT NULL THEN coalesce(place.attempt, 0) END AS attempt,
+        {_PROMPT} AS prompt, text, finish_reason, error,
+        first_token_at - submitted_at AS time_to_first_token_s,
+        latency_s,
+        CASE WHEN latency_s IS NOT NULL THEN greatest(0.0, ended_at - submitted_at - latency_s) END AS waiting_s,
+        CASE WHEN completion_tokens >= 2 THEN (completion_tokens - 1) / nullif(decode_busy_s, 0) END AS decode_tok_s,
+        (prompt_tokens - cached_tokens) / nullif(prompt_busy_s, 0) AS prompt_tok_s,
+        prompt_busy_s, decode_busy_s, load_s, load_s IS NOT NULL AS cold,
+        prompt_tokens, cached_tokens, completion_tokens, shared, threads, context_length, peak_memory_bytes,
+        {_SAMPLING}, template_date, format
+    FROM timed
+    ORDER BY submitted_at, id
+"""
+
+_CONVERSATIONS = f"""
+    WITH answers AS (
+        SELECT place.conversation AS conversation, place.round AS round, place.pane AS pane,
+            model.name AS model_name, submitted_at, {_PROMPT} AS prompt
+        FROM {{source}}
+        WHERE place IS NOT NULL
+    ), models AS (
+        SELECT conversation, model_name, min(pane) AS pane FROM answers GROUP BY ALL
+    ), names AS (
+        SELECT conversation, list(model_name ORDER BY pane, model_name) AS model_names FROM models GROUP BY ALL
+    )
+    SELECT conversation, coalesce(arg_min(prompt, submitted_at), '') AS first_prompt, min(submitted_at) AS first_at,
+        any_value(model_names), count(DISTINCT round)
+    FROM answers JOIN names USING (conversation)
+    WHERE conversation IS NOT NULL
+    GROUP BY conversation
+    ORDER BY first_at DESC
+    LIMIT ?
+"""

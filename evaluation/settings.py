@@ -1,0 +1,28 @@
+"""Where models are looked for and where results are kept; both can be moved by an environment variable."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Folders of one installation."""
+
+    models_dir: Path
+    """Searched, with its subfolders, for ``*.gguf`` files (``MODELS_DIR``, default ``models/``)."""
+    results_dir: Path
+    """Holds ``responses/``, ``runs/`` and the other records (``RESULTS_DIR``, default ``results/``)."""
+    cache_dir: Path
+    """What was read from model files, kept so that a file is read once (``CACHE_DIR``, default ``.cache/``)."""
+
+    @classmethod
+    def from_environment(cls) -> "Settings":
+        """Read the folders from the environment; relative paths count from the project's root."""
+
+        def folder(variable: str, default: str) -> Path:
+            return PROJECT_ROOT / Path(os.environ.get(variable) or default).expanduser()
+
+        return cls(folder("MODELS_DIR", "models"), folder("RESULTS_DIR", "results"), folder("CACHE_DIR", ".cache"))
