@@ -1,0 +1,169 @@
+"""The state of one submitted request, and the handle its caller holds."""
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from ulid import ULID
+
+from evaluation.engine.api import GenerationRequest, Snapshot, State
+from evaluation.engine.memory import gigabytes
+from evaluation.engine.process import WorkerProcess
+from evaluation.engine.threads import worker_threads
+from evaluation.engine.wire import Task
+from evaluation.host import host
+from evaluation.records import FinishReason, Response
+
+if TYPE_CHECKING:
+    from evaluation.engine.engine import Engine
+
+
+class RunningGeneration:
+    """See ``api.Generation`` for the public part. The engine changes the rest, under its lock."""
+
+    def __init__(self, engine: "Engine", number: int, request: GenerationRequest) -> None:
+        self._engine, self._request, self.number = engine, request, number
+        self._done = threading.Event()
+        self._response: Response | None = None
+        self._save_error: str | None = None
+        self.submitted_at = time.monotonic()
+        self.ended_at: float | None = None
+        self.worker: WorkerProcess | None = None
+        self.waits_for_memory = False
+        self.task_sent = False
+        self.cancelling = False
+        self.shared = False
+        self.load_s: float | None = None
+        self.context_tokens: int | None = None
+        self.reason: FinishReason | None = None
+        self.error: str | None = None
+        self._texts: list[str] = []
+        self._progress: dict[str, Any] = {}
+        self._open_ended_turn = False
+
+    # -- for the caller --------------------------------------------------------------------------------------------
+
+    @property
+    def request(self) -> GenerationRequest:
+        return self._request
+
+    def snapshot(self) -> Snapshot:
+        return self._engine.snapshot(self)
+
+    def cancel(self) -> None:
+        self._engine.cancel(self)
+
+    def wait(self, timeout_s: float | None = None) -> Response:
+        if not self._done.wait(timeout_s) or self._response is None:
+            raise TimeoutError(f"no answer within {timeout_s} s")
+        return self._response
+
+    # -- for the engine --------------------------------------------------------------------------------------------
+
+    def take_turn(self, quantum_s: float | None) -> None:
+        """Let the worker compute; without a quantum until it is asked to yield."""
+        assert self.worker
+        message: dict[str, Any] = {"do": "turn", "id": self.number, "quantum_s": quantum_s}
+        if not self.task_sent:
+            message["task"] = self._task().to_json()
+            self.task_sent = True
+        self._open_ended_turn = quantum_s is None
+        self.worker.send(message)
+
+    def ask_to_yield(self) -> None:
+        if self._open_ended_turn and self.worker:
+            self._open_ended_turn = False
+            self.worker.send({"do": "yield"})
+
+    def update(self, message: dict[str, Any]) -> None:
+        """Take in what the worker reports."""
+        self._texts.append(message["text"])
+        self._progress = message
+
+    def complete(self, response: Response, save_error: str | None) -> None:
+        self._response, self._save_error = response, save_error
+        self._done.set()
+
+    def _task(self) -> Task:
+        request = self._request
+        adapter, place = request.model.adapter, request.place
+        return Task(
+            id=self.number,
+            messages=request.messages,
+            sampling=request.sampling,
+            template_date=request.template_date,
+            adapter=(str(adapter.path), request.model.adapter_scale) if adapter else None,
+            owner=f"{place.conversation}/{place.pane}" if place else None,
+        )
+
+    def describe(self, queue_place: int | None) -> Snapshot:
+        return Snapshot(
+            state=self._state(queue_place),
+            text="".join(self._texts),
+            queue_place=queue_place,
+            detail=self._detail(),
+            prompt_tokens=self._progress.get("prompt_tokens"),
+            prompt_tokens_read=self._progress.get("prompt_tokens_read"),
+            completion_tokens=self._progress.get("completion_tokens", 0),
+            response=self._response,
+            save_error=self._save_error,
+        )
+
+    def _state(self, queue_place: int | None) -> State:
+        if self._done.is_set():
+            return "done"
+        if queue_place is not None:
+            return "queued"
+        if self.worker is None or self.worker.state != "ready":
+            return "waiting" if self.waits_for_memory else "loading"
+        if self._progress.get("completion_tokens"):
+            return "writing"
+        return "reading" if self._progress.get("prompt_tokens") else "waiting"
+
+    def _detail(self) -> str | None:
+        base = self._request.model.base
+        if self.waits_for_memory:
+            return f"Waiting until there is memory for {base.name} ({gigabytes(base.size_bytes)})."
+        if self.worker and self.worker.state in ("starting", "started"):
+            return f"Starting a process for {base.name}."
+        if self.worker and self.worker.state == "loading":
+            return f"Loading {base.name} ({gigabytes(base.size_bytes)})."
+        return None
+
+    def to_response(self) -> Response:
+        """The record of this answer. Monotonic times become UTC times by one common offset."""
+        assert self.reason and self.ended_at is not None
+        progress, request = self._progress, self._request
+        offset = time.time() - time.monotonic()
+
+        def utc(moment: float | None) -> float | None:
+            return None if moment is None else round(moment + offset, 6)
+
+        answered = progress.get("first_token_at") is not None
+        return Response(
+            id=str(ULID()),
+            origin=request.origin,
+            host=host(),
+            model=request.model.ref,
+            messages=request.messages,
+            sampling=request.sampling,
+            template_date=request.template_date.isoformat(),
+            text="".join(self._texts),
+            finish_reason=self.reason,
+            error=self.error,
+            submitted_at=round(self.submitted_at + offset, 6),
+            started_at=utc(progress.get("started_at")),
+            first_token_at=utc(progress.get("first_token_at")),
+            ended_at=round(self.ended_at + offset, 6),
+            prompt_busy_s=progress["prompt_busy_s"] if answered else None,
+            decode_busy_s=progress["decode_busy_s"] if answered else None,
+            load_s=self.load_s,
+            prompt_tokens=progress.get("prompt_tokens"),
+            cached_tokens=progress.get("cached_tokens"),
+            completion_tokens=progress.get("completion_tokens", 0),
+            shared=self.shared,
+            threads=worker_threads() if answered else None,
+            context_length=self.context_tokens,
+            peak_memory_bytes=progress.get("peak_memory_bytes"),
+            place=request.place,
+        )

@@ -1,0 +1,278 @@
+"""The engine through its public door, with the real model in real worker processes."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from evaluation.engine import Engine, Generation
+from evaluation.engine.turns import ACTIVE
+from evaluation.models import Adapter, ChatModel
+from evaluation.records import Response
+from tests.gguf_files import write_lora_adapter
+from tests.unit.engine.conftest import Arena
+
+LONG = "Write a very long story about a lighthouse keeper, with many chapters."
+
+
+def until(generation: Generation, state: str, seconds: float = 30) -> None:
+    """Wait until the generation has reached a state."""
+    end = time.monotonic() + seconds
+    while generation.snapshot().state != state:
+        assert generation.snapshot().state != "done", generation.snapshot().response
+        assert time.monotonic() < end, f"still {generation.snapshot().state}"
+        time.sleep(0.005)
+
+
+def test_an_answer_with_figures_that_add_up(arena: Arena) -> None:
+    """Counts and times are consistent with each other, and the response was recorded."""
+    response = arena.answer("Why is the sky blue?", max_tokens=40)
+    assert response in arena.recorded
+    assert len(response.text) > 40
+    assert response.finish_reason == "length"
+    assert response.completion_tokens == 40
+    assert response.cached_tokens == 0
+    assert response.prompt_tokens and response.prompt_tokens > 10
+    assert response.started_at and response.first_token_at
+    assert response.submitted_at <= response.started_at < response.first_token_at < response.ended_at
+    assert response.latency_s and response.latency_s <= response.ended_at - response.started_at
+    assert response.decode_tok_s == pytest.approx(39 / response.decode_busy_s)  # type: ignore[operator]
+    assert response.peak_memory_bytes and response.peak_memory_bytes > arena.model.base.size_bytes
+    assert response.template_date == "2026-11-01"
+
+
+def test_only_the_first_answer_is_cold(embedded: ChatModel) -> None:
+    engine = Engine()
+    try:
+        first, second = (Arena(engine, embedded).answer("Hi", max_tokens=2) for _ in range(2))
+    finally:
+        engine.close()
+    assert first.cold and first.load_s and first.load_s > 0
+    assert not second.cold
+
+
+def test_the_same_seed_gives_the_same_text(arena: Arena) -> None:
+    """Asked again in its own conversation (with a warm cache) and in a new one; another seed gives another text."""
+    first = arena.answer("Tell me a story.", conversation="seeds", temperature=1.0, seed=7)
+    again = arena.answer("Tell me a story.", conversation="seeds", temperature=1.0, seed=7)
+    elsewhere = arena.answer("Tell me a story.", temperature=1.0, seed=7)
+    other = arena.answer("Tell me a story.", temperature=1.0, seed=8)
+    assert first.text == again.text == elsewhere.text != other.text
+
+
+def test_a_second_turn_asked_again_gives_the_same_text(arena: Arena) -> None:
+    """The earlier answer is in the cache as it was written, token by token, both times."""
+    history = "List three fruits.", arena.answer("List three fruits.", conversation="regenerate").text
+    first, again = (
+        arena.answer(*history, "Describe the first one.", conversation="regenerate", seed=3) for _ in range(2)
+    )
+    assert first.text == again.text
+
+
+def test_a_second_turn_reads_only_what_is_new(arena: Arena) -> None:
+    """Also when another conversation used the model in between."""
+    first = arena.answer("Name a color.", conversation="prefix", max_tokens=60)
+    arena.answer("Name an animal.")
+    second = arena.answer("Name a color.", first.text, "Why that one?", conversation="prefix")
+    assert second.prompt_tokens and first.prompt_tokens
+    # Everything but the last sampled token of the first answer, its end and the new message is reused.
+    assert second.cached_tokens == pytest.approx(first.prompt_tokens + first.completion_tokens, abs=1)
+
+
+def test_a_changed_message_is_read_from_where_it_changed(arena: Arena) -> None:
+    """After an edit the answer is the one a fresh conversation would get, not one to the old message."""
+    opening = "word " * 200
+    arena.answer(opening + "What is the capital of France?", conversation="edit", temperature=0)
+    edited = arena.answer(opening + "What is two plus two?", conversation="edit", temperature=0)
+    fresh = arena.answer(opening + "What is two plus two?", temperature=0)
+    assert edited.text == fresh.text
+    assert edited.cached_tokens and 150 < edited.cached_tokens < fresh.prompt_tokens  # type: ignore[operator]
+
+
+def test_long_answers_outgrow_the_first_context(arena: Arena) -> None:
+    """The KV cache grows in the middle of an answer without changing it: the beginning equals a shorter answer's."""
+    long = arena.answer("Count from 1 to 400.", temperature=0, repeat_penalty=1.0, max_tokens=600)
+    short = arena.answer("Count from 1 to 400.", temperature=0, repeat_penalty=1.0, max_tokens=100)
+    assert long.completion_tokens > 512 or long.finish_reason == "stop"
+    assert long.text.startswith(short.text)
+
+
+def test_sampling_settings_take_effect(arena: Arena) -> None:
+    greedy = [arena.answer("Name a color.", temperature=0, seed=s).text for s in (1, 2)]
+    assert greedy[0] == greedy[1]
+    assert arena.answer("Name a color.", temperature=1.5, top_k=1, seed=5).text == greedy[0]
+    assert arena.answer("Name a color.", temperature=1.5, top_p=0.0, top_k=0, seed=5).text == greedy[0]
+    assert arena.answer("Name a color.", temperature=1.5, min_p=1.0, top_k=0, seed=5).text == greedy[0]
+    repeated = arena.answer("Say 'no' many times.", temperature=0, repeat_penalty=1.0, max_tokens=40).text
+    assert arena.answer("Say 'no' many times.", temperature=0, repeat_penalty=1.9, max_tokens=40).text != repeated
+    stopped = arena.answer("Count: 1, 2, 3", temperature=0, stop=(",", "."), max_tokens=60)
+    assert stopped.finish_reason == "stop"
+    assert not {",", "."} & set(stopped.text)
+
+
+def test_answers_stream_side_by_side(arena: Arena) -> None:
+    """Two answers make progress in turns, are marked as shared, and their busy times do not overlap."""
+    began = time.monotonic()
+    pair = [arena.ask(LONG, max_tokens=60, seed=s) for s in (1, 2)]
+    both_writing = False
+    while any(g.snapshot().state != "done" for g in pair):
+        both_writing |= all(0 < g.snapshot().completion_tokens < 60 for g in pair)
+        time.sleep(0.005)
+    responses = [g.wait() for g in pair]
+    assert both_writing
+    assert all(r.shared and r.waiting_s and r.waiting_s > 0 for r in responses)
+    assert sum(r.latency_s or 0 for r in responses) <= time.monotonic() - began
+    assert arena.answer("Hi", max_tokens=2).shared is False
+
+
+def test_ten_visitors_all_get_answers_and_see_their_place(arena: Arena) -> None:
+    generations = [arena.ask("Name an animal.", max_tokens=12, seed=s) for s in range(10)]
+    places = [g.snapshot().queue_place for g in generations]
+    assert places[ACTIVE:] == list(range(1, 11 - ACTIVE))
+    assert places[:ACTIVE] == [None] * ACTIVE
+    assert all(g.wait(60).text for g in generations)
+
+
+def cores_busy(engine: Engine) -> float:
+    """CPU seconds per second that the engine's workers use now."""
+    workers = [psutil.Process(pid) for pid in engine.worker_pids().values()]
+    before = [sum(w.cpu_times()[:2]) for w in workers]
+    time.sleep(0.25)
+    return sum(sum(w.cpu_times()[:2]) - b for w, b in zip(workers, before, strict=True)) / 0.25
+
+
+def test_cancelling_keeps_what_was_written_and_frees_the_cores(arena: Arena) -> None:
+    generation = arena.ask(LONG, max_tokens=2000)
+    until(generation, "writing")
+    time.sleep(0.3)
+    generation.cancel()
+    response = generation.wait(5)
+    assert response.finish_reason == "cancelled"
+    assert response.text and response.decode_tok_s
+    assert response in arena.recorded
+    assert cores_busy(arena.engine) < 0.2
+
+
+def test_cancelling_in_the_middle_of_a_prompt(arena: Arena) -> None:
+    generation = arena.ask("word " * 4000)
+    until(generation, "reading")
+    generation.cancel()
+    response = generation.wait(5)
+    assert response.finish_reason == "cancelled"
+    assert response.text == ""
+    assert response.latency_s is None and response.prompt_tokens and response.prompt_tokens > 4000
+    assert cores_busy(arena.engine) < 0.2
+    assert arena.answer("Hi", max_tokens=3).text
+
+
+def test_cancelling_while_queued_or_loading(embedded: ChatModel) -> None:
+    engine = Engine()
+    arena = Arena(engine, embedded)
+    try:
+        generations = [arena.ask(LONG) for _ in range(ACTIVE + 2)]
+        assert generations[0].snapshot().state == "loading"
+        assert "SmolLM2" in (generations[0].snapshot().detail or "")
+        for generation in reversed(generations):
+            generation.cancel()
+        assert {g.wait(5).finish_reason for g in generations} == {"cancelled"}
+        assert arena.answer("Hi", max_tokens=3).text
+    finally:
+        engine.close()
+
+
+def test_a_killed_worker_costs_its_answers_and_nothing_else(arena: Arena) -> None:
+    generation = arena.ask(LONG, max_tokens=500)
+    until(generation, "writing")
+    psutil.Process(arena.engine.worker_pids()[arena.model.base.sha256]).kill()
+    response = generation.wait(5)
+    assert response.finish_reason == "error"
+    assert "killed" in (response.error or "") and "Ask again" in (response.error or "")
+    assert response in arena.recorded
+    assert arena.answer("Hi", max_tokens=3).text
+
+
+def test_a_prompt_longer_than_the_context_is_refused_with_both_lengths(arena: Arena) -> None:
+    response = arena.answer("word " * 9000)
+    assert (response.finish_reason, response.text) == ("context", "")
+    assert f"{response.prompt_tokens:,}" in (response.error or "")
+    assert "8,192" in (response.error or "")
+    assert arena.answer("Hi", max_tokens=3).text
+
+
+def test_a_context_that_is_full_ends_the_answer(embedded: ChatModel) -> None:
+    """The model below is told that it was trained for 64 tokens only."""
+    engine = Engine()
+    small = replace(embedded, base=replace(embedded.base, context_length=64))
+    try:
+        response = Arena(engine, small).answer(LONG, max_tokens=500)
+    finally:
+        engine.close()
+    assert response.finish_reason == "context"
+    assert response.prompt_tokens and response.prompt_tokens + response.completion_tokens == 64 + 1
+    assert "64 tokens" in (response.error or "")
+
+
+def test_a_model_larger_than_memory_is_refused_with_the_figures(arena: Arena) -> None:
+    base = replace(arena.model.base, sha256="0" * 64, name="Huge", size_bytes=2 * 10**12)
+    response = arena.answer("Hi", model=replace(arena.model, base=base))
+    assert response.finish_reason == "error"
+    assert "Huge needs about 23" in (response.error or "") and "GB is free" in (response.error or "")
+
+
+def test_an_unloadable_file_costs_one_answer(arena: Arena, tmp_path: Path) -> None:
+    base = replace(arena.model.base, sha256="1" * 64, path=tmp_path / "gone.gguf")
+    response = arena.answer("Hi", model=replace(arena.model, base=base))
+    assert response.finish_reason == "error"
+    assert "gone.gguf" in (response.error or "")
+    assert arena.answer("Hi", max_tokens=3).text
+
+
+def test_an_empty_message_and_a_huge_one_are_answered_or_refused(arena: Arena) -> None:
+    """Nothing a user types may bring the worker down."""
+    for content in ("", " \n", "<|im_end|>", "<script>alert(1)</script>", "\x00\ud800", "é" * 500_000, "a" * 1_000_000):
+        response = arena.answer(content, max_tokens=4)
+        assert response.finish_reason in ("stop", "length", "context"), (content[:20], response.error)
+
+
+@pytest.fixture(scope="module")
+def tuned(embedded: ChatModel, tmp_path_factory: pytest.TempPathFactory) -> ChatModel:
+    path = tmp_path_factory.mktemp("run") / "adapter.gguf"
+    write_lora_adapter(path, embedded.base.path, rank=8, seed=1, scale=0.5)
+    adapter = Adapter(path, "a" * 64, "run-1", path.stat().st_size)
+    return replace(embedded, key="tuned", name="tuned", adapter=adapter)
+
+
+def greedy(arena: Arena, model: ChatModel) -> Response:
+    return arena.answer("Why is the sky blue?", model=model, temperature=0)
+
+
+def test_an_adapter_shares_its_bases_weights_and_leaves_the_base_alone(arena: Arena, tuned: ChatModel) -> None:
+    before, adapted, after = greedy(arena, arena.model), greedy(arena, tuned), greedy(arena, arena.model)
+    assert before.text == after.text != adapted.text
+    assert len(arena.engine.worker_pids()) == 1
+    assert adapted.model.adapter_run == "run-1"
+
+
+def test_a_damaged_adapter_costs_one_answer(arena: Arena, tuned: ChatModel, tmp_path: Path) -> None:
+    assert tuned.adapter
+    path = tmp_path / "adapter.gguf"
+    path.write_bytes(tuned.adapter.path.read_bytes()[:5000])
+    response = greedy(arena, replace(tuned, adapter=replace(tuned.adapter, path=path)))
+    assert response.finish_reason == "error"
+    assert "adapter" in (response.error or "")
+    assert greedy(arena, arena.model).text
+
+
+def test_what_the_recorder_raises_does_not_hide_the_answer(embedded: ChatModel) -> None:
+    def full_disk(_: Response) -> None:
+        raise OSError("The results folder is full.")
+
+    engine = Engine(full_disk)
+    try:
+        generation = Arena(engine, embedded).ask("Hi", max_tokens=3)
+        assert generation.wait(30).text
+        assert generation.snapshot().save_error == "The results folder is full."
+    finally:
+        engine.close()
