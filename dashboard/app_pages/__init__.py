@@ -1,0 +1,1 @@
+"""The pages: what is shown and in which order; what they show is made elsewhere."""

@@ -1,0 +1,175 @@
+"""The arena: one message to up to four models, their answers side by side with figures that can be believed."""
+
+import streamlit as st
+
+from dashboard import services
+from dashboard.arena import figures, history, links, state
+from dashboard.arena.answers import draw_rounds
+from dashboard.arena.conversation import Conversation, Pane
+from dashboard.arena.panes import draw_catalog, pick_panes
+from dashboard.arena.settings import shared_settings
+from dashboard.colors import model_colors
+from evaluation.models import Catalog
+from evaluation.transcript import to_json, to_markdown
+
+# The study's three prompts.
+STARTERS = (
+    "Explain the Pythagorean theorem.",
+    "Why is the sky blue?",
+    "What is the meaning of life?",
+)
+
+
+def draw_arena(catalog: Catalog) -> None:
+    """The conversation of this tab, and all that can be done with it."""
+    links.apply_link(catalog)
+    with st.sidebar:
+        st.subheader("Settings for all panes")
+        shared = shared_settings()
+        st.subheader("Models")
+        draw_catalog(catalog, services.settings().models_dir, services.catalog.clear)
+    conversation = state.conversation()
+    actions = draw_head()
+    panes = pick_panes(catalog, shared)
+    stop = draw_input(panes)
+    state.carry_out_wish(panes)
+    with actions:
+        draw_actions(conversation, panes)
+    beginning = st.empty()
+    if not conversation.rounds:
+        with beginning.container():
+            draw_starters()
+        return
+    links.name_conversation(conversation.id)
+    if conversation.running:
+        stop.button("Stop", icon=":material/stop_circle:", key="arena_stop", shortcut="Esc", on_click=conversation.stop)
+    keys = {model.key for model in catalog.models} | {answer.model.key for answer in conversation.answers()}
+    draw_rounds(conversation, len(panes), model_colors(keys), editable=True)
+    stop.empty()
+
+
+def draw_head() -> st.delta_generator.DeltaGenerator:
+    """The title; returns where the actions go."""
+    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
+        st.title("Arena", anchor=False, width="content")
+        return st.container(horizontal=True, width="content", gap="small")
+
+
+def draw_actions(conversation: Conversation, panes: list[Pane]) -> None:
+    """What can be done with the conversation as a whole."""
+    with st.popover("Share", icon=":material/share:", disabled=not panes):
+        prompt = conversation.rounds[-1].message if conversation.rounds else ""
+        link = links.comparison_link([pane.model.key for pane in panes], prompt)
+        if link is None:
+            st.caption("The last message is too long for a link.")
+        else:
+            st.caption(f"This link opens the same models{' with the last message' if prompt else ''}.")
+            st.code(link, language=None, wrap_lines=True)
+        draw_downloads(conversation)
+    earlier = st.popover("Earlier", icon=":material/history:", key="arena_earlier", on_change="rerun")
+    if earlier.open:
+        with earlier:
+            history.draw_list()
+    st.button(
+        "New",
+        icon=":material/add_comment:",
+        key="arena_new",
+        disabled=not conversation.rounds,
+        on_click=state.start_over,
+        help="Stop what is being written and start an empty conversation.",
+    )
+
+
+def draw_downloads(conversation: Conversation) -> None:
+    """The answers that are done, as a file to read and as one for programs."""
+    empty = not conversation.rounds
+    with st.container(horizontal=True):
+        st.download_button(
+            "Download Markdown",
+            lambda: to_markdown(conversation.responses()),
+            file_name=f"arena-{conversation.id}.md",
+            mime="text/markdown",
+            icon=":material/download:",
+            key="arena_markdown",
+            on_click="ignore",
+            disabled=empty,
+        )
+        st.download_button(
+            "Download JSON",
+            lambda: to_json(conversation.responses()),
+            file_name=f"arena-{conversation.id}.json",
+            mime="application/json",
+            icon=":material/download:",
+            key="arena_json",
+            on_click="ignore",
+            disabled=empty,
+        )
+
+
+def draw_input(panes: list[Pane]) -> st.delta_generator.DeltaGenerator:
+    """The input at the bottom of the page and who is asked; returns the place of the stop button."""
+    with st.bottom:
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            if len(panes) > 1:
+                st.segmented_control(
+                    "Who is asked",
+                    [state.EVERYONE, *range(len(panes))],
+                    format_func=lambda pane: "All panes" if pane == state.EVERYONE else f"Pane {pane + 1}",
+                    key=state.TARGET,
+                    default=state.EVERYONE,
+                    required=True,
+                    label_visibility="collapsed",
+                    persist_state="session",
+                )
+            stop = st.empty()
+        st.chat_input("Ask the models", key=state.MESSAGE, on_submit=state.send)
+    return stop
+
+
+def draw_starters() -> None:
+    """An empty conversation offers something to begin with."""
+    st.markdown("Ask anything below, or start with one of the study's questions.")
+    with st.container(horizontal=True):
+        for number, prompt in enumerate(STARTERS):
+            st.button(
+                prompt,
+                key=f"arena_starter_{number}",
+                icon=":material/lightbulb:",
+                on_click=state.wish,
+                args=("ask", prompt),
+            )
+
+
+def draw_stored(conversation_id: str, catalog: Catalog) -> None:
+    """A conversation of the store, read-only."""
+    st.title("Arena", anchor=False)
+    conversation = history.stored_conversation(conversation_id)
+    if conversation is None:
+        st.warning("This conversation is not stored on this machine.", icon=":material/search_off:")
+        history.back_button()
+        return
+    history.draw_stored(conversation, catalog)
+    draw_downloads(conversation)
+
+
+def draw_no_models(catalog: Catalog) -> None:
+    """Nothing can answer: say what to do."""
+    st.title("Arena", anchor=False)
+    st.info("There is no model to ask yet.", icon=":material/inventory_2:")
+    draw_catalog(catalog, services.settings().models_dir, services.catalog.clear)
+
+
+def main() -> None:
+    """Draw the page."""
+    st.html(figures.STYLE)
+    catalog = services.catalog()
+    stored = links.asked_for_stored()
+    if stored is not None:
+        draw_stored(stored, catalog)
+    elif catalog.models:
+        draw_arena(catalog)
+    else:
+        draw_no_models(catalog)
+
+
+main()

@@ -1,0 +1,96 @@
+"""Earlier conversations of this machine: a list, and each of them to be read again."""
+
+from contextlib import suppress
+from datetime import UTC, datetime, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import streamlit as st
+
+from dashboard import services
+from dashboard.arena import state
+from dashboard.arena.answer_text import as_plain
+from dashboard.arena.answers import draw_rounds
+from dashboard.arena.conversation import Conversation, from_responses
+from dashboard.arena.links import put_models
+from dashboard.colors import model_colors
+from evaluation.models import Catalog
+
+LISTED = 20
+TITLE_CHARACTERS = 60
+
+
+def draw_list() -> None:
+    """The latest conversations, each a button that opens it."""
+    summaries = services.store().conversations(LISTED)
+    if not summaries:
+        st.caption("None yet. Every answer is kept on this machine and can be read again here.")
+    for summary in summaries:
+        prompt = " ".join(summary.first_prompt.split())
+        title = prompt[:TITLE_CHARACTERS] + ("…" if len(prompt) > TITLE_CHARACTERS else "")
+        rounds = f"{summary.rounds} round{'' if summary.rounds == 1 else 's'}"
+        with st.container(gap=None):
+            st.button(
+                as_plain(title), key=f"arena_open_{summary.id}", type="tertiary", on_click=_open, args=(summary.id,)
+            )
+            st.caption(f"{_local_time(summary.submitted_at)} · {rounds} · {as_plain(', '.join(summary.model_names))}")
+
+
+def stored_conversation(conversation_id: str) -> Conversation | None:
+    """A conversation read back from the store; ``None`` when nothing of it is there."""
+    try:
+        return from_responses(services.store().conversation(conversation_id))
+    except ValueError:
+        return None
+
+
+def draw_stored(conversation: Conversation, catalog: Catalog) -> None:
+    """An earlier conversation, to be read only."""
+    responses = conversation.responses()
+    st.info(
+        f"An earlier conversation, {_local_time(responses[0].submitted_at)}. It can be read but not continued.",
+        icon=":material/history:",
+    )
+    known = {model.key for model in catalog.models}
+    last = conversation.rounds[-1]
+    models = [answer.model.key for pane in last.panes if (answer := last.current(pane)) is not None]
+    with st.container(horizontal=True):
+        back_button()
+        if models and set(models) <= known:
+            st.button(
+                "New conversation with these models",
+                icon=":material/add_comment:",
+                key="arena_same_models",
+                on_click=_start_with,
+                args=(models,),
+            )
+    if conversation.system_prompt:
+        with st.expander("System prompt"):
+            st.text(conversation.system_prompt)
+    colors = model_colors(known | {answer.model.key for answer in conversation.answers()})
+    draw_rounds(conversation, 1, colors, editable=False)
+
+
+def back_button() -> None:
+    """Leave the stored conversation."""
+    st.button("Back to the arena", icon=":material/arrow_back:", key="arena_back", on_click=_leave)
+
+
+def _open(conversation_id: str) -> None:
+    st.query_params.from_dict({"conversation": conversation_id})
+
+
+def _leave() -> None:
+    st.query_params.clear()
+
+
+def _start_with(models: list[str]) -> None:
+    state.start_over()
+    put_models(models)
+
+
+def _local_time(seconds_utc: float) -> str:
+    zone: tzinfo = UTC
+    with suppress(ZoneInfoNotFoundError, ValueError):  # the browser's name for it may be unknown here
+        zone = ZoneInfo(st.context.timezone or "UTC")
+    moment = datetime.fromtimestamp(seconds_utc, zone)
+    return f"{moment.day} {moment:%b %Y, %H:%M}"

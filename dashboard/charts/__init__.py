@@ -1,0 +1,1 @@
+"""Charts: functions from a DataFrame to an Altair chart."""

@@ -1,0 +1,62 @@
+"""What all visitors share: the engine, the store of responses and the catalog of models."""
+
+import atexit
+
+import streamlit as st
+
+from evaluation.engine import Engine
+from evaluation.engine.api import Generation
+from evaluation.models import Catalog, discover
+from evaluation.settings import Settings
+from evaluation.store import ResponseStore
+
+CATALOG_AGE_S = 5
+
+
+@st.cache_resource(show_spinner=False)
+def settings() -> Settings:
+    """The folders of this installation."""
+    return Settings.from_environment()
+
+
+@st.cache_resource(show_spinner=False)
+def store() -> ResponseStore:
+    """Where responses are kept."""
+    return ResponseStore(settings().results_dir / "responses")
+
+
+@st.cache_resource(show_spinner="Starting the engine…", on_release=lambda engine: engine.close())
+def engine() -> Engine:
+    """The engine; every answer goes to the store before it is shown as done."""
+    started = Engine(record=store().append)
+    atexit.register(started.close)
+    return started
+
+
+@st.cache_resource(show_spinner="Looking for models…", ttl=CATALOG_AGE_S)
+def catalog() -> Catalog:
+    """The models found, looked up again when older than ``CATALOG_AGE_S``; ``catalog.clear()`` forces it."""
+    folders = settings()
+    return discover(folders.models_dir, folders.results_dir, folders.cache_dir)
+
+
+class Visit:
+    """The answers being written for one browser tab."""
+
+    def __init__(self) -> None:
+        self._generations: list[Generation] = []
+
+    def add(self, generation: Generation) -> None:
+        self._generations = [each for each in self._generations if each.snapshot().state != "done"]
+        self._generations.append(generation)
+
+    def end(self) -> None:
+        """Nobody is looking any more: free the cores."""
+        for generation in self._generations:
+            generation.cancel()
+
+
+@st.cache_resource(scope="session", show_spinner=False, on_release=Visit.end)
+def visit() -> Visit:
+    """This tab's visit. Streamlit releases it the moment the tab's connection closes, whatever runs or not."""
+    return Visit()
