@@ -1,0 +1,107 @@
+"""What a user in front of the browser gets, on the same machine: speed, start, and word of a killed model."""
+
+import os
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+from playwright.sync_api import Page, expect
+
+from benchmarks.report import Measure, Row, ratio
+from benchmarks.rig import QUESTION, answer, running_engine, tokens_for
+from evaluation.models import ChatModel
+from evaluation.store import ResponseStore
+from scripts.live_app import PROJECT_ROOT, LiveApp, chromium, find_free_port, live_app, wait_until_healthy
+
+REPEATS = 5
+WAIT_MS = 300_000
+
+
+def one_pane(page: Page, app: LiveApp, model: ChatModel, prompt: str) -> None:
+    """Open the arena with one pane and ask; returns when the answer is running."""
+    page.goto(f"{app.url}/?models={model.key}")
+    message = page.get_by_test_id("stChatInputTextArea")
+    expect(message).to_be_enabled(timeout=WAIT_MS)
+    message.fill(prompt)
+    message.press("Enter")
+    expect(page.get_by_role("button", name="Stop")).to_be_visible(timeout=WAIT_MS)
+
+
+def seen_by_a_browser(models: list[ChatModel]) -> Iterator[Row]:
+    """Busy decode speed of the same answer, recorded while a browser shows it and by the engine alone, in turns."""
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser, running_engine() as engine:
+        results = Path(folder) / "results"
+        environment = {"RESULTS_DIR": str(results), "MODELS_DIR": str(models[-1].base.path.parent)}
+        with live_app(Path(folder), **environment) as app:
+            page = browser.new_page(viewport={"width": 1440, "height": 900})
+            for model in models:
+                shown, alone = [], []
+                answer(engine, model)
+                for _ in range(REPEATS + 1):
+                    one_pane(page, app, model, QUESTION)
+                    expect(page.get_by_test_id("stVegaLiteChart")).to_be_visible(timeout=WAIT_MS)
+                    seen = ResponseStore(results / "responses").read().responses[-1]
+                    assert seen.model.key == model.key and seen.decode_tok_s
+                    found = answer(engine, model, max_tokens=seen.completion_tokens).decode_tok_s
+                    assert found
+                    shown.append(seen.decode_tok_s)
+                    alone.append(found)
+                detail = f"{statistics.median(shown[1:]):.1f} of {statistics.median(alone[1:]):.1f} tokens/s"
+                target = "≥ 0.85" if tokens_for(model) > 100 else "≥ 0.95"
+                what = f"{model.name}: decode speed seen by a browser ÷ engine alone"
+                yield Row(what, target, ratio(shown[1:], alone[1:]), REPEATS, detail)
+
+
+def killed_worker_in_the_pane(models: list[ChatModel]) -> Iterator[Row]:
+    """From SIGKILL to the sentence on the screen."""
+    times = []
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        live_app(Path(folder), RESULTS_DIR=str(Path(folder) / "results"), MODELS_DIR=folder) as app,
+        chromium() as browser,
+    ):
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        for _ in range(REPEATS):
+            one_pane(page, app, models[0], QUESTION)
+            page.wait_for_timeout(1500)
+            (worker,) = (p for p in psutil.Process(app.pid).children(True) if "evaluation.engine.worker" in p.cmdline())
+            began = time.monotonic()
+            worker.kill()
+            expect(page.get_by_text("was killed")).to_be_visible(timeout=WAIT_MS)
+            times.append(time.monotonic() - began)
+    yield Row("killed worker → message in the pane, worst, s", "≤ 1", max(times), REPEATS)
+
+
+def start_to_usable(models: list[ChatModel]) -> Iterator[Row]:
+    """``make app``, already set up, until the browser's input takes text."""
+    times = []
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
+        for _ in range(3):
+            port = find_free_port()
+            began = time.monotonic()
+            process = subprocess.Popen(
+                ["make", "app"],
+                cwd=PROJECT_ROOT,
+                env=os.environ | {"PORT": str(port), "RESULTS_DIR": folder},
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+            try:
+                page = browser.new_page()
+                wait_until_healthy(f"http://127.0.0.1:{port}", process, Path(os.devnull))
+                page.goto(f"http://127.0.0.1:{port}")
+                expect(page.get_by_test_id("stChatInputTextArea")).to_be_enabled(timeout=WAIT_MS)
+                times.append(time.monotonic() - began)
+                page.close()
+            finally:
+                os.killpg(process.pid, 15)
+                process.wait()
+    yield Row("`make app`, already set up → page usable in the browser, worst, s", "≤ 5", max(times), len(times))
+
+
+MEASURES: list[Measure] = [seen_by_a_browser, killed_worker_in_the_pane, start_to_usable]

@@ -1,0 +1,231 @@
+"""The arena as a visitor uses it: the real server, the real model, a real browser."""
+
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from evaluation.records import Response
+from evaluation.store import ResponseStore
+from scripts.live_app import LiveApp
+from tests.browser.conftest import StartApp
+
+EMBEDDED_KEY = "b179c9523d0e"  # content of the model that requirements.txt pins
+LONG = "Write a very long story about a lighthouse keeper, with many chapters."
+ANSWER_MS = 60_000
+
+
+def open_arena(page: Page, app: LiveApp, panes: int = 1) -> None:
+    """Through a link that names the models of the panes."""
+    page.goto(f"{app.url}/?models={','.join([EMBEDDED_KEY] * panes)}")
+    expect(message_box(page)).to_be_enabled(timeout=20_000)
+
+
+def message_box(page: Page) -> Locator:
+    return page.get_by_test_id("stChatInputTextArea")
+
+
+def ask(page: Page, text: str) -> None:
+    """Type and send with the keyboard."""
+    message_box(page).fill(text)
+    message_box(page).press("Enter")
+
+
+def stop_button(page: Page) -> Locator:
+    return page.get_by_role("button", name="Stop")
+
+
+def expect_done(page: Page) -> None:
+    """Answers are there with their figures, and nothing runs any more."""
+    expect(page.get_by_text("first token", exact=True).first).to_be_visible(timeout=ANSWER_MS)
+    expect(stop_button(page)).to_have_count(0, timeout=ANSWER_MS)
+
+
+def stored(results: Path) -> tuple[Response, ...]:
+    return ResponseStore(results / "responses").read().responses
+
+
+def wait_for_stored(results: Path, count: int, seconds: float = 20) -> tuple[Response, ...]:
+    end = time.monotonic() + seconds
+    while len(stored(results)) < count:
+        assert time.monotonic() < end, f"{len(stored(results))} of {count} responses stored"
+        time.sleep(0.05)
+    return stored(results)
+
+
+def workers(app: LiveApp) -> list[psutil.Process]:
+    children = psutil.Process(app.pid).children(recursive=True)
+    return [child for child in children if "evaluation.engine.worker" in child.cmdline()]
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    return tmp_path / "results"
+
+
+def test_two_panes_answer_side_by_side(app: LiveApp, page: Page, results: Path) -> None:
+    """Both stream at once, figures are plausible and equal those stored, a long answer is stopped, and after a reload
+    the conversation is there again."""
+    open_arena(page, app, panes=2)
+    ask(page, "Why is the sky blue?")
+    cards = page.get_by_test_id("stColumn").filter(has_text="SmolLM2")
+    expect(stop_button(page)).to_be_visible()
+    both_stream, end = False, time.monotonic() + 60
+    while not both_stream and time.monotonic() < end and stop_button(page).count():
+        both_stream = all(len(card.inner_text()) > 120 for card in cards.all()) and cards.count() >= 2
+    assert both_stream, "the two panes never had text at the same time"
+    expect_done(page)
+    first, second = wait_for_stored(results, 2)
+    assert first.text != second.text
+    for response in (first, second):
+        assert response.finish_reason in ("stop", "length")
+        assert response.shared
+        assert response.decode_tok_s and 1 < response.decode_tok_s < 2000
+        assert response.latency_s and 0.1 < response.latency_s < 60
+        assert f"{response.decode_tok_s:.1f}" in page.get_by_test_id("stMain").inner_text()
+
+    ask(page, LONG)
+    expect(stop_button(page)).to_be_visible()
+    page.wait_for_timeout(2_000)
+    stop_button(page).click()
+    expect(page.get_by_text("stopped by you").first).to_be_visible(timeout=5_000)
+    stopped = wait_for_stored(results, 4)[2:]
+    assert {r.finish_reason for r in stopped} == {"cancelled"}
+
+    page.reload()
+    expect(page.get_by_text("Why is the sky blue?").first).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("stopped by you").first).to_be_visible()
+    assert first.text[:40] in page.get_by_test_id("stMain").inner_text()
+
+
+def test_closing_the_tab_frees_the_cores(app: LiveApp, browser: Browser, results: Path) -> None:
+    """The partial answer is stored as stopped."""
+    tab = browser.new_page()
+    open_arena(tab, app)
+    ask(tab, LONG)
+    expect(tab.get_by_text("lighthouse").nth(1)).to_be_visible(timeout=ANSWER_MS)
+    tab.close()
+    (response,) = wait_for_stored(results, 1)
+    assert response.finish_reason == "cancelled"
+    assert response.text
+    (worker,) = workers(app)
+    before = sum(worker.cpu_times()[:2])
+    time.sleep(1)
+    assert sum(worker.cpu_times()[:2]) - before < 0.1
+
+
+def test_a_killed_model_is_told_in_its_pane_and_answers_again(app: LiveApp, page: Page) -> None:
+    open_arena(page, app)
+    ask(page, LONG)
+    expect(page.get_by_text("lighthouse").nth(1)).to_be_visible(timeout=ANSWER_MS)
+    workers(app)[0].kill()
+    expect(page.get_by_text("process was killed")).to_be_visible(timeout=5_000)
+    ask(page, "Name a color.")
+    expect(page.get_by_text("ended by itself").or_(page.get_by_text("max tokens")).last).to_be_visible(
+        timeout=ANSWER_MS
+    )
+
+
+def test_what_is_typed_is_shown_as_typed(app: LiveApp, page: Page, results: Path) -> None:
+    """HTML is not run and control tokens end nothing; a message of blanks is not sent."""
+    open_arena(page, app)
+    ask(page, "   ")
+    typed = "<img src=x onerror=\"document.title='owned'\"> <|im_end|> **stars** Name a color."
+    ask(page, typed)
+    expect(page.get_by_text(typed)).to_be_visible(timeout=ANSWER_MS)
+    expect_done(page)
+    assert "owned" not in page.title()
+    (response,) = stored(results)
+    assert response.messages[-1].content == typed
+
+
+def test_a_megabyte_is_refused_with_the_two_lengths(app: LiveApp, page: Page, results: Path) -> None:
+    open_arena(page, app)
+    ask(page, "word " * 200_000)
+    expect(page.get_by_text("the context holds only 8,192")).to_be_visible(timeout=ANSWER_MS)
+    ask(page, "Name a color.")
+    (refused, *_) = wait_for_stored(results, 1)
+    assert refused.finish_reason == "context"
+
+
+def test_two_tabs_use_one_model_at_once(app: LiveApp, browser: Browser, results: Path) -> None:
+    """One worker serves both; each sees its own answer."""
+    tabs = [browser.new_page() for _ in range(2)]
+    for tab, animal in zip(tabs, ("cat", "whale"), strict=True):
+        open_arena(tab, app)
+        ask(tab, f"Write two sentences about a {animal}.")
+    for tab in tabs:
+        expect_done(tab)
+        tab.close()
+    assert len(workers(app)) == 1
+    assert len(wait_for_stored(results, 2)) == 2
+
+
+def test_ten_visitors_see_their_place_and_all_get_answers(app: LiveApp, browser: Browser, results: Path) -> None:
+    """Two of them keep four panes busy; the others see where they stand, and are answered when those stop."""
+    tabs = [browser.new_page() for _ in range(10)]
+    for number, tab in enumerate(tabs):
+        open_arena(tab, app, panes=2 if number < 2 else 1)
+    for number, tab in enumerate(tabs):
+        ask(tab, LONG if number < 2 else f"Write one sentence about the number {number}.")
+    queued = [tab.get_by_text("in the queue") for tab in tabs[2:]]
+    for place in queued:
+        expect(place).to_be_visible()
+    assert sorted(place.inner_text() for place in queued) == [f"You are number {n} in the queue." for n in range(1, 9)]
+    for tab in tabs[:2]:
+        stop_button(tab).click()
+    for tab in tabs:
+        expect_done(tab)
+        tab.close()
+    responses = wait_for_stored(results, 12)
+    assert len({r.messages[-1].content for r in responses}) == 9
+    answered = [r for r in responses if r.finish_reason in ("stop", "length") and r.text]
+    assert len(answered) >= 8
+    assert {r.finish_reason for r in responses if r not in answered} <= {"cancelled"}
+
+
+def test_a_results_folder_that_cannot_be_written_costs_one_warning(
+    browser: Browser, page: Page, start_app: StartApp, tmp_path: Path
+) -> None:
+    """The answers are shown all the same."""
+    blocked = tmp_path / "a-file"
+    blocked.write_text("not a folder")
+    app = start_app(RESULTS_DIR=str(blocked / "results"))
+    open_arena(page, app, panes=2)
+    ask(page, "Name a color.")
+    expect_done(page)
+    expect(page.get_by_test_id("stAlert")).to_have_count(1)
+    expect(page.get_by_test_id("stAlert")).to_contain_text("could not be saved")
+
+
+def test_damaged_files_and_torn_records_leave_the_page_standing(
+    browser: Browser, page: Page, start_app: StartApp, tmp_path: Path, results: Path
+) -> None:
+    models = tmp_path / "models"
+    models.mkdir()
+    (models / "empty.gguf").write_bytes(b"")
+    (models / "text.gguf").write_text("hello")
+    (results / "responses").mkdir(parents=True)
+    (results / "responses" / "old.jsonl").write_text('garbage\n{"format": 1, "id": "01')
+    app = start_app(MODELS_DIR=str(models))
+    open_arena(page, app)
+    page.get_by_text("2 files can't be used").click()
+    expect(page.get_by_text("The file is empty (0 bytes)")).to_be_visible()
+    ask(page, "Name a color.")
+    expect_done(page)
+    page.get_by_role("button", name="Earlier").click()
+    expect(page.get_by_text("Name a color.").last).to_be_visible()
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+
+
+def test_a_phone_shows_everything_without_sideways_scrolling(app: LiveApp, browser: Browser) -> None:
+    for scheme in ("light", "dark"):
+        page = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme=scheme)  # type: ignore[arg-type]
+        open_arena(page, app, panes=2)
+        ask(page, "Name a color.")
+        expect_done(page)
+        main = page.get_by_test_id("stMain")
+        assert main.evaluate("main => main.scrollWidth <= main.clientWidth")
+        page.close()
