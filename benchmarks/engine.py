@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.report import Measure, Row, ratio
-from benchmarks.rig import BareLoop, answer, ask, half_a_core_used, running_engine
+from benchmarks.rig import BareLoop, answer, ask, half_a_core_used, is_small, running_engine
 from evaluation.engine import Engine
 from evaluation.models import Adapter, ChatModel
 from evaluation.records import Message
@@ -38,7 +38,7 @@ def against_bare_loop(model: ChatModel) -> Iterator[Row]:
         assert first.prompt_tokens
         bare.decode_tok_s(first.prompt_tokens, 20)
         ours, theirs = [], []
-        for _ in range(2 * REPEATS):
+        for _ in range(3 * REPEATS):
             response = answer(engine, model)
             assert response.decode_tok_s and response.prompt_tokens
             ours.append(response.decode_tok_s)
@@ -131,7 +131,7 @@ def memory_with_adapters(model: ChatModel) -> Iterator[Row]:
             adapter = Adapter(path, str(number) * 64, f"run-{number}", path.stat().st_size)
             answer(engine, replace(model, key=f"{model.key}+{number}", adapter=adapter))
         full = pss_bytes(engine)
-    target = "≤ 1.4" if model.base.parameters < 5e8 else "≤ 1.15"
+    target = "≤ 1.4" if is_small(model) else "≤ 1.15"
     detail = f"{full / 2**20:.0f} of {base / 2**20:.0f} MiB"
     yield Row(f"{model.name}: memory (PSS) of base + 3 adapters ÷ base", target, full / base, 1, detail)
 

@@ -31,9 +31,14 @@ def chat_models(path: Path | None) -> list[ChatModel]:
     return [embedded, *(model for model in catalog.models if path and model.base.path == path.resolve())]
 
 
+def is_small(model: ChatModel) -> bool:
+    """Some targets differ between a 135M and a 1B."""
+    return model.base.parameters < 5e8
+
+
 def tokens_for(model: ChatModel) -> int:
-    """New tokens per timed answer: three seconds or so."""
-    return 240 if model.base.parameters < 5e8 else 64
+    """New tokens per timed answer: four seconds or so."""
+    return 320 if is_small(model) else 96
 
 
 def ask(

@@ -14,7 +14,7 @@ from dashboard.arena.figures import draw_figures, draw_latency
 from evaluation.engine.api import Snapshot
 from evaluation.records import Response
 
-REDRAW_S = 0.35
+REDRAW_S = 0.5
 """Time between two redraws of answers that are being written; each costs the browser, which shares the cores."""
 
 POLL_S = 0.05

@@ -40,9 +40,9 @@ def figures(response: Response) -> list[Figure]:
     reused = response.cached_tokens
     return [
         Figure(
-            "first token",
+            "time to first token",
             _number(response.time_to_first_token_s, "s", 2),
-            "Time to first token: from sending the message to the first token, waiting"
+            "From sending the message to the first token, waiting"
             + (f" and loading the model ({response.load_s:.1f} s)" if response.load_s is not None else "")
             + " included.",
         ),
@@ -58,7 +58,7 @@ def figures(response: Response) -> list[Figure]:
             _number(response.latency_s, "s", 2),
             "Busy seconds from the prompt to the last token: what the answer takes when the model is alone.",
         ),
-        Figure("per word", _number(response.seconds_per_word, "s", 3), "Seconds per word: latency / words."),
+        Figure("seconds per word", _number(response.seconds_per_word, "s", 3), "Latency / words."),
         Figure(
             "prompt tokens",
             UNKNOWN if response.prompt_tokens is None else f"{response.prompt_tokens:,}",

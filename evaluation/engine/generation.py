@@ -11,6 +11,9 @@ from evaluation.engine.slots import ContextFullError, Slot, Slots
 from evaluation.engine.wire import Task
 from evaluation.records import FinishReason
 
+EXPECTED_ANSWER_TOKENS = 512
+"""Room made for an answer beforehand: growing in its middle would cost a pause."""
+
 
 @dataclass
 class Progress:
@@ -95,7 +98,8 @@ class Writer:
                 "answer needs room too. Shorten the message or clear the conversation."
             )
         reusable = slot.reusable(prompt)
-        self._slots.make_room(slot, len(prompt) + 1)
+        expected = min(task.sampling.max_tokens, EXPECTED_ANSWER_TOKENS)
+        self._slots.make_room(slot, min(len(prompt) + expected, self._slots.limit))
         slot.truncate(reusable)
         self.progress.cached_tokens = self.progress.prompt_tokens_read = len(slot.tokens)
         self._prompt = prompt

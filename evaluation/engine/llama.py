@@ -164,19 +164,13 @@ class Context:
             C.llama_set_adapters_lora(self.pointer, pointers, 1, (ctypes.c_float * 1)(adapter[1]))
 
     def decode(self, tokens: Sequence[int]) -> bool:
-        """Compute at most ``CHUNK_TOKENS`` tokens behind those in the cache; False when aborted (cache unchanged).
-
-        Raises ``LlamaError``.
-        """
-        before = C.llama_memory_seq_pos_max(self._memory, 0) + 1
+        """Compute at most ``CHUNK_TOKENS`` tokens behind those in the cache; False when aborted, then the cache may
+        hold some of them. Raises ``LlamaError``."""
         array = (C.llama_token * len(tokens))(*tokens)  # a batch only points to it
         status = C.llama_decode(self.pointer, C.llama_batch_get_one(array, len(tokens)))
-        if status == 2:
-            self.truncate(before)
-            return False
-        if status != 0:
+        if status not in (0, 2):
             raise LlamaError(f"llama.cpp failed while computing {self.model.path.name} (status {status}).")
-        return True
+        return bool(status == 0)
 
     def truncate(self, length: int) -> bool:
         """Forget everything from position ``length`` on; False if this kind of model can only forget everything."""

@@ -1,8 +1,8 @@
 """Which KV cache a conversation uses, and how much of it can be kept.
 
 Every conversation has a slot of its own, so that its next turn reads only what is new, whoever spoke in between. While
-an answer is written the slot has a context, which starts small and doubles when it is full. In between only the used
-part of the cache is kept, so memory follows what conversations really hold. When they exceed their share, the one
+an answer is written the slot has a context, which doubles when it is full. In between only the used part of the cache
+is kept, so memory follows what conversations really hold. When they exceed their share, the one
 unused for longest is forgotten.
 """
 
@@ -61,9 +61,10 @@ class Slot:
         return max((start for start in [*self.batch_starts, len(self.tokens)] if start <= common), default=0)
 
     def compute(self, tokens: Sequence[int]) -> bool:
-        """Add tokens to the cache; False when aborted, then nothing has changed. Raises ``LlamaError``."""
+        """Add tokens to the cache; False when aborted, then nothing was added. Raises ``LlamaError``."""
         assert self.context
         if not self.context.decode(tokens):
+            self.truncate(len(self.tokens))
             return False
         self.batch_starts.append(len(self.tokens))
         self.tokens.extend(tokens)

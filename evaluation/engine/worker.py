@@ -32,7 +32,7 @@ from evaluation.engine.slots import Slots
 from evaluation.engine.wire import Channel, Task
 from evaluation.records import FinishReason
 
-REPORT_INTERVAL_S = 0.1
+REPORT_INTERVAL_S = 0.2
 """Progress is sent this often at most: every message costs the listeners time on the cores that compute."""
 
 

@@ -17,6 +17,11 @@ from tests.unit.engine.conftest import Arena
 LONG = "Write a very long story about a lighthouse keeper, with many chapters."
 
 
+def another(model: ChatModel) -> ChatModel:
+    """A second model as far as the engine can tell: the same file under another content hash."""
+    return replace(model, key="another", base=replace(model.base, sha256="2" * 64, name="Another"))
+
+
 def until(generation: Generation, state: str, seconds: float = 30) -> None:
     """Wait until the generation has reached a state."""
     end = time.monotonic() + seconds
@@ -112,10 +117,14 @@ def test_sampling_settings_take_effect(arena: Arena) -> None:
     assert not {",", "."} & set(stopped.text)
 
 
-def test_answers_stream_side_by_side(arena: Arena) -> None:
-    """Two answers make progress in turns, are marked as shared, and their busy times do not overlap."""
+@pytest.mark.parametrize("processes", [1, 2])
+def test_answers_stream_side_by_side(arena: Arena, processes: int) -> None:
+    """On one model and on two, answers make progress in turns, are marked as shared, and busy times do not overlap."""
+    models = [arena.model, another(arena.model) if processes == 2 else arena.model]
+    for model in models:
+        assert arena.answer("Hi", model=model, max_tokens=2).shared is False
     began = time.monotonic()
-    pair = [arena.ask(LONG, max_tokens=60, seed=s) for s in (1, 2)]
+    pair = [arena.ask(LONG, model=model, max_tokens=60, seed=s) for s, model in enumerate(models)]
     both_writing = False
     while any(g.snapshot().state != "done" for g in pair):
         both_writing |= all(0 < g.snapshot().completion_tokens < 60 for g in pair)
@@ -124,7 +133,6 @@ def test_answers_stream_side_by_side(arena: Arena) -> None:
     assert both_writing
     assert all(r.shared and r.waiting_s and r.waiting_s > 0 for r in responses)
     assert sum(r.latency_s or 0 for r in responses) <= time.monotonic() - began
-    assert arena.answer("Hi", max_tokens=2).shared is False
 
 
 def test_ten_visitors_all_get_answers_and_see_their_place(arena: Arena) -> None:
@@ -219,6 +227,32 @@ def test_a_model_larger_than_memory_is_refused_with_the_figures(arena: Arena) ->
     response = arena.answer("Hi", model=replace(arena.model, base=base))
     assert response.finish_reason == "error"
     assert "Huge needs about 23" in (response.error or "") and "GB is free" in (response.error or "")
+
+
+def test_models_share_scarce_memory_in_turns(embedded: ChatModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With memory for one model, the second waits for the first one's answer, and then takes the place of the idle
+    model. Only the machine's free memory is made up."""
+    engine = Engine()
+    arena = Arena(engine, embedded)
+
+    def room_for_one_model() -> int:
+        loaded = [pid for pid in engine.worker_pids().values() if psutil.Process(pid).memory_info().rss > 120e6]
+        return 0 if loaded else 10**9
+
+    monkeypatch.setattr("evaluation.engine.engine.memory_available_bytes", room_for_one_model)
+    try:
+        first = arena.ask(LONG, max_tokens=200)
+        until(first, "writing")
+        second = arena.ask("Hi", model=another(embedded), max_tokens=3)
+        until(second, "waiting")
+        assert "memory for Another" in (second.snapshot().detail or "")
+        assert second.wait(60).text
+        assert first.wait(60).finish_reason in ("stop", "length")
+        assert list(engine.worker_pids()) == ["2" * 64]
+        assert arena.answer("Hi", max_tokens=3).cold
+        assert list(engine.worker_pids()) == [embedded.base.sha256]
+    finally:
+        engine.close()
 
 
 def test_an_unloadable_file_costs_one_answer(arena: Arena, tmp_path: Path) -> None:
