@@ -11,9 +11,8 @@ from datetime import date, datetime, time
 from typing import NoReturn
 
 import jinja2
-from jinja2.ext import loopcontrols
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from evaluation.chat_template import compile_template
 from evaluation.records import Message
 
 MARK = "\ufdd0"  # a Unicode noncharacter: no text may contain it, so a message loses nothing when it is dropped
@@ -28,12 +27,8 @@ class PromptFormat:
 
     def __init__(self, template: str, control_tokens: dict[str, int], bos: str, eos: str) -> None:
         """Raises ``PromptError`` when the template cannot be compiled."""
-        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
-        environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "sort_keys": False}
-        # transformers' templates may mark the assistant's part; the mark matters for training only.
-        plain = re.sub(r"{%-?\s*(end)?generation\s*-?%}", "", template)
         try:
-            self._template = environment.from_string(plain)
+            self._template = compile_template(template)
         except jinja2.TemplateError as error:
             raise PromptError(f"The model's chat template is not valid: {error}.") from error
         self._control_tokens = {text: token for text, token in control_tokens.items() if len(text) > 1}

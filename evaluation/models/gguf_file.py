@@ -17,9 +17,8 @@ from pathlib import Path
 
 from gguf import LlamaFileType
 from jinja2 import TemplateError
-from jinja2.ext import loopcontrols
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from evaluation.chat_template import compile_template
 from evaluation.models.files import DOWNLOAD_AGAIN, AdapterFacts, FileFacts, ModelFacts, Unusable, quoted, to_json
 from evaluation.models.gguf_header import HeaderReader, Problem
 
@@ -146,9 +145,8 @@ def _check_purpose(reader: HeaderReader, architecture: str) -> None:
 
 def _check_template(template: str) -> None:
     # transformers marks the assistant's part for training with tags of its own; they print nothing.
-    plain = re.sub(r"{%-?\s*(end)?generation\s*-?%}", "", template)
     try:
-        ImmutableSandboxedEnvironment(extensions=[loopcontrols]).from_string(plain)
+        compile_template(template)
     except TemplateError as error:
         message = " ".join(str(error).split())[:100].rstrip(".")
         reason = f"Its chat template is not valid Jinja ({message}): take a newer conversion of the model."
