@@ -53,6 +53,8 @@ def pick_panes(catalog: Catalog, shared: Sampling) -> list[Pane]:
             )
             with st.popover("", icon=":material/tune:", help=f"Settings of pane {pane + 1}", width="content"):
                 sampling = own_settings(pane, shared)
+        if count > 2:  # a narrow picker cuts off the end of the name, which is where fine-tunes differ
+            column.caption(as_plain(model_label(models[chosen])))
         panes.append(Pane(models[chosen], sampling))
     return _with_different_seeds(panes)
 

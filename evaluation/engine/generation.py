@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from evaluation.engine.llama import CHUNK_TOKENS, Abort, Model, Sampler
+from evaluation.engine.llama import CHUNK_TOKENS, Model, Sampler
 from evaluation.engine.prompt import PromptFormat
 from evaluation.engine.slots import ContextFullError, Slot, Slots
 from evaluation.engine.wire import Task
@@ -32,10 +32,10 @@ class Progress:
 class Writer:
     """Writes the answer to one task. Use: :meth:`work` until it returns a finish reason, then :meth:`close`."""
 
-    def __init__(self, task: Task, model: Model, form: PromptFormat, slots: Slots, abort: Abort) -> None:
+    def __init__(self, task: Task, model: Model, form: PromptFormat, slots: Slots) -> None:
         self.task, self.progress = task, Progress()
         self.error: str | None = None
-        self._model, self._form, self._slots, self._abort = model, form, slots, abort
+        self._model, self._form, self._slots = model, form, slots
         self._slot: Slot | None = None
         self._sampler: Sampler | None = None
         self._prompt: list[int] = []

@@ -9,7 +9,7 @@ unused for longest is forgotten.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from evaluation.engine.llama import Context, State
+from evaluation.engine.llama import Context, LlamaError, State
 
 SMALLEST_CONTEXT_TOKENS = 256
 MAX_SLOTS = 16
@@ -63,7 +63,12 @@ class Slot:
     def compute(self, tokens: Sequence[int]) -> bool:
         """Add tokens to the cache; False when aborted, then nothing was added. Raises ``LlamaError``."""
         assert self.context
-        if not self.context.decode(tokens):
+        try:
+            computed = self.context.decode(tokens)
+        except LlamaError:
+            self.truncate(0)  # what the cache holds now is anybody's guess
+            raise
+        if not computed:
             self.truncate(len(self.tokens))
             return False
         self.batch_starts.append(len(self.tokens))

@@ -94,7 +94,7 @@ class Worker:
     def _turn(self, message: dict[str, Any]) -> None:
         if "task" in message:
             task = Task.from_json(message["task"])
-            self._writers[task.id] = Writer(task, self._model, self._format, self._slots, self._abort)
+            self._writers[task.id] = Writer(task, self._model, self._format, self._slots)
         writer = self._writers.get(message["id"])
         if writer is None:
             return  # cancelled meanwhile; the engine has been told
