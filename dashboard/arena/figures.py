@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 import streamlit as st
@@ -99,8 +99,15 @@ def draw_latency(responses: Mapping[int, Response], colors: dict[str, str], key:
     if not rows:
         return
     with st.container(width=CHART_WIDTH_PX):
-        st.altair_chart(latency_chart(pd.DataFrame(rows)), key=key, alt="Latency and words of each answer")
+        st.vega_lite_chart(spec=_latency_spec(rows), key=key, alt="Latency and words of each answer")
         st.caption("Colored: busy seconds, the pale part for the prompt, the full part for decoding. Gray: words.")
+
+
+@st.cache_data(max_entries=1000, show_spinner=False)
+def _latency_spec(rows: list[dict[str, str | float | int]]) -> dict[str, Any]:
+    """Every click draws the charts of all rounds again, and building one takes a tenth of a second."""
+    spec: dict[str, Any] = latency_chart(pd.DataFrame(rows)).to_dict()
+    return spec
 
 
 def _number(value: float | None, unit: str, digits: int) -> str:

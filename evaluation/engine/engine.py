@@ -18,6 +18,9 @@ from evaluation.records import FinishReason, Response
 
 CANCEL_PATIENCE_S = 2.0
 """A worker that has not obeyed a cancellation by then hangs, and is killed."""
+STALL_S = 180.0
+"""A worker that has the turn and has said nothing for so long hangs, too. A step takes seconds; the first one may take
+a minute, when weights still come from a slow disk."""
 
 
 class Engine:
@@ -32,12 +35,13 @@ class Engine:
         self._workers: dict[str, WorkerProcess] = {}  # by content hash of the base
         self._turns: Turns[RunningGeneration] = Turns()
         self._finished: list[RunningGeneration] = []  # to be recorded once the lock is free
-        self._closed = False
+        self._closed = threading.Event()
+        threading.Thread(target=self._watch, daemon=True).start()
 
     def submit(self, request: GenerationRequest) -> Generation:
         """Start or queue an answer. Raises ``RuntimeError`` after ``close``."""
         with self._changing():
-            if self._closed:
+            if self._closed.is_set():
                 raise RuntimeError("The engine is closed.")
             generation = RunningGeneration(self, next(self._numbers), request)
             self._turns.add(generation)
@@ -46,7 +50,7 @@ class Engine:
     def close(self) -> None:
         """Cancel everything and end all worker processes."""
         with self._changing():
-            self._closed = True
+            self._closed.set()
             for generation in self._turns.everyone:
                 self._finish(generation, "cancelled")
             for worker in list(self._workers.values()):
@@ -82,6 +86,13 @@ class Engine:
     def _end_if_deaf(self, generation: RunningGeneration) -> None:
         if generation.reason is None and generation.worker:
             generation.worker.kill("The model did not react to Stop, so its process was ended.")
+
+    def _watch(self) -> None:
+        """Nobody may have to wait for a worker that hangs."""
+        while not self._closed.wait(STALL_S / 10):
+            holder = self._turns.holder
+            if holder and holder.worker and time.monotonic() - holder.heard_at > STALL_S:
+                holder.worker.kill(f"The model did nothing for {STALL_S:.0f} s, so its process was ended.")
 
     # -- what workers report -------------------------------------------------------------------------------------
 

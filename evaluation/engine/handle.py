@@ -28,6 +28,8 @@ class RunningGeneration:
         self._save_error: str | None = None
         self.submitted_at = time.monotonic()
         self.ended_at: float | None = None
+        self.heard_at = self.submitted_at
+        """When it got the turn or its worker last reported on it."""
         self.worker: WorkerProcess | None = None
         self.waits_for_memory = False
         self.task_sent = False
@@ -68,6 +70,7 @@ class RunningGeneration:
             message["task"] = self._task().to_json()
             self.task_sent = True
         self._open_ended_turn = quantum_s is None
+        self.heard_at = time.monotonic()
         self.worker.send(message)
 
     def ask_to_yield(self) -> None:
@@ -77,6 +80,7 @@ class RunningGeneration:
 
     def update(self, message: dict[str, Any]) -> None:
         """Take in what the worker reports."""
+        self.heard_at = time.monotonic()
         self._texts.append(message["text"])
         self._progress = message
 

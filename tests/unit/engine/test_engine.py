@@ -201,6 +201,36 @@ def test_a_killed_worker_costs_its_answers_and_nothing_else(arena: Arena) -> Non
     assert arena.answer("Hi", max_tokens=3).text
 
 
+def hanging(model: ChatModel) -> ChatModel:
+    """The model with a template that takes years to render."""
+    loop = "{% for i in range(99999) %}{% for j in range(99999) %}{% for k in range(99999) %}{% endfor %}{% endfor %}"
+    base = replace(model.base, sha256="3" * 64, chat_template=loop + "{% endfor %}{{ messages[0].content }}")
+    return replace(model, key="hanging", base=base)
+
+
+def test_stop_ends_a_worker_that_hangs(arena: Arena) -> None:
+    generation = arena.ask("Hi", model=hanging(arena.model))
+    waiting = arena.ask("Hi", max_tokens=3)
+    until(generation, "waiting")
+    generation.cancel()
+    assert generation.wait(10).finish_reason == "cancelled"
+    assert waiting.wait(10).text
+
+
+def test_a_worker_that_hangs_costs_its_answer_only(arena: Arena, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without anybody at the Stop button; the patience is shortened, because the real one is minutes."""
+    monkeypatch.setattr("evaluation.engine.engine.STALL_S", 1.5)
+    engine = Engine()
+    impatient = Arena(engine, arena.model)
+    try:
+        hung = impatient.ask("Hi", model=hanging(arena.model))
+        waiting = impatient.ask("Hi", max_tokens=3)
+        assert "did nothing for" in (hung.wait(20).error or "")
+        assert waiting.wait(10).text
+    finally:
+        engine.close()
+
+
 def test_a_prompt_longer_than_the_context_is_refused_with_both_lengths(arena: Arena) -> None:
     response = arena.answer("word " * 9000)
     assert (response.finish_reason, response.text) == ("context", "")
