@@ -6,7 +6,7 @@ _FENCE = re.compile(r"(?:\A|\n\n)```[\w+#-]*\n.*?\n```(?=\n|\Z)", re.DOTALL)
 _OPENS_OTHER_BLOCK = re.compile(r"<[a-z!?/]|\$\$", re.IGNORECASE)
 _ZERO_WIDTH_SPACE = "\u200b"
 
-LONG_MESSAGE_CHARACTERS = 3_000
+LONG_MESSAGE_CHARACTERS = 800
 
 
 def as_markdown(text: str) -> str:

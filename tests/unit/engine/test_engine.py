@@ -271,7 +271,7 @@ def test_models_share_scarce_memory_in_turns(embedded: ChatModel, monkeypatch: p
 
     monkeypatch.setattr("evaluation.engine.engine.memory_available_bytes", room_for_one_model)
     try:
-        first = arena.ask(LONG, max_tokens=200)
+        first = arena.ask(LONG, max_tokens=500)
         until(first, "writing")
         second = arena.ask("Hi", model=another(embedded), max_tokens=3)
         until(second, "waiting")
