@@ -82,28 +82,19 @@ def draw_actions(conversation: Conversation, panes: list[Pane]) -> None:
 
 def draw_downloads(conversation: Conversation) -> None:
     """The answers that are done, as a file to read and as one for programs."""
-    empty = not conversation.rounds
+    formats = (("Markdown", "md", "text/markdown", to_markdown), ("JSON", "json", "application/json", to_json))
     with st.container(horizontal=True):
-        st.download_button(
-            "Download Markdown",
-            lambda: to_markdown(conversation.responses()),
-            file_name=f"arena-{conversation.id}.md",
-            mime="text/markdown",
-            icon=":material/download:",
-            key="arena_markdown",
-            on_click="ignore",
-            disabled=empty,
-        )
-        st.download_button(
-            "Download JSON",
-            lambda: to_json(conversation.responses()),
-            file_name=f"arena-{conversation.id}.json",
-            mime="application/json",
-            icon=":material/download:",
-            key="arena_json",
-            on_click="ignore",
-            disabled=empty,
-        )
+        for name, ending, mime, write in formats:
+            st.download_button(
+                f"Download {name}",
+                lambda write=write: write(conversation.responses()),
+                file_name=f"arena-{conversation.id}.{ending}",
+                mime=mime,
+                icon=":material/download:",
+                key=f"arena_{name.lower()}",
+                on_click="ignore",
+                disabled=not conversation.rounds,
+            )
 
 
 def draw_input(panes: list[Pane]) -> st.delta_generator.DeltaGenerator:

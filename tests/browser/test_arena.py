@@ -108,6 +108,19 @@ def test_two_panes_answer_side_by_side(app: LiveApp, page: Page, results: Path) 
     assert first.text[:40] in page.get_by_test_id("stMain").inner_text()
 
 
+def test_a_conversation_downloads_as_markdown_and_json(app: LiveApp, page: Page, results: Path) -> None:
+    open_arena(page, app)
+    ask(page, "Name a color.")
+    expect_done(page)
+    (response,) = wait_for_stored(results, 1)
+    page.get_by_role("button", name="Share").click()
+    for name, ending in (("Markdown", ".md"), ("JSON", ".json")):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=f"Download {name}").click()
+        assert download.value.suggested_filename.endswith(ending)
+        assert response.text.split()[0] in Path(download.value.path()).read_text()
+
+
 def test_closing_the_tab_frees_the_cores(app: LiveApp, browser: Browser, results: Path) -> None:
     """The partial answer is stored as stopped."""
     tab = browser.new_page()
