@@ -1,22 +1,29 @@
 """What a user in front of the browser gets, on the same machine: speed, start, and word of a killed model."""
 
 import os
-import statistics
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 from playwright.sync_api import Page, expect
 
-from benchmarks.report import Measure, Row, ratio
+from benchmarks.report import Measure, Row, medians, ratio
 from benchmarks.rig import QUESTION, answer, is_small, running_engine, tokens_for
 from evaluation.models import ChatModel
 from evaluation.records import Response
 from evaluation.store import ResponseStore
-from scripts.live_app import PROJECT_ROOT, LiveApp, chromium, find_free_port, live_app, wait_until_healthy
+from scripts.live_app import (
+    PROJECT_ROOT,
+    LiveApp,
+    ask,
+    chromium,
+    find_free_port,
+    live_app,
+    message_box,
+    wait_until_healthy,
+)
 
 REPEATS = 5
 WAIT_MS = 300_000
@@ -30,9 +37,7 @@ def one_pane(page: Page, app: LiveApp, model: ChatModel, max_tokens: int = 512) 
     limit.fill(str(max_tokens))
     limit.press("Enter")
     page.wait_for_timeout(1000)  # until the page has taken it
-    message = page.get_by_test_id("stChatInputTextArea")
-    message.fill(QUESTION)
-    message.press("Enter")
+    ask(page, QUESTION)
     expect(page.get_by_role("button", name="Stop")).to_be_visible(timeout=WAIT_MS)
 
 
@@ -57,7 +62,7 @@ def seen_by_a_browser(models: list[ChatModel]) -> Iterator[Row]:
                 if repeat:  # the first is a warm-up
                     shown.append(seen.decode_tok_s)
                     alone.append(found)
-            detail = f"{statistics.median(shown):.1f} of {statistics.median(alone):.1f} tokens/s"
+            detail = medians(shown, alone, "tokens/s")
             target = "≥ 0.85" if is_small(model) else "≥ 0.95"
             what = f"{model.name}: decode speed seen by a browser ÷ engine alone"
             yield Row(what, target, ratio(shown, alone), len(shown), detail)
@@ -87,7 +92,7 @@ def killed_worker_in_the_pane(models: list[ChatModel]) -> Iterator[Row]:
         for _ in range(REPEATS):
             one_pane(page, app, models[0])
             page.wait_for_timeout(1500)
-            (worker,) = (p for p in psutil.Process(app.pid).children(True) if "evaluation.engine.worker" in p.cmdline())
+            (worker,) = app.workers()
             began = time.monotonic()
             worker.kill()
             expect(page.get_by_text("was killed")).to_be_visible(timeout=WAIT_MS)
@@ -114,7 +119,7 @@ def start_to_usable(models: list[ChatModel]) -> Iterator[Row]:
                 page = browser.new_page()
                 wait_until_healthy(f"http://127.0.0.1:{port}", process, Path(os.devnull))
                 page.goto(f"http://127.0.0.1:{port}")
-                expect(page.get_by_test_id("stChatInputTextArea")).to_be_enabled(timeout=WAIT_MS)
+                expect(message_box(page)).to_be_enabled(timeout=WAIT_MS)
                 times.append(time.monotonic() - began)
                 page.close()
             finally:

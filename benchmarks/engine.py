@@ -1,8 +1,4 @@
-"""The engine's speed and memory, as ratios of things measured in the same run.
-
-python -m benchmarks.engine                       # the embedded model
-python -m benchmarks.engine --model 1b.gguf       # and a larger one
-"""
+"""The engine's speed and memory, as ratios of things measured in the same run."""
 
 import statistics
 import tempfile
@@ -13,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.report import Measure, Row, ratio
+from benchmarks.report import Measure, Row, medians, ratio
 from benchmarks.rig import BareLoop, answer, ask, half_a_core_used, is_small, running_engine
 from evaluation.engine import Engine
 from evaluation.models import Adapter, ChatModel
@@ -44,7 +40,7 @@ def against_bare_loop(model: ChatModel) -> Iterator[Row]:
             ours.append(response.decode_tok_s)
             theirs.append(bare.decode_tok_s(response.prompt_tokens, response.completion_tokens))
     bare.close()
-    detail = f"{statistics.median(ours):.1f} of {statistics.median(theirs):.1f} tokens/s"
+    detail = medians(ours, theirs, "tokens/s")
     yield Row(
         f"{model.name}: decode speed ÷ bare `llama_decode` loop", "≥ 0.97", ratio(ours, theirs), len(ours), detail
     )
@@ -58,7 +54,7 @@ def beside_a_neighbour(model: ChatModel) -> Iterator[Row]:
             idle.append(speed(engine, model))
             with half_a_core_used():
                 busy.append(speed(engine, model))
-    detail = f"{statistics.median(busy):.1f} of {statistics.median(idle):.1f} tokens/s"
+    detail = medians(busy, idle, "tokens/s")
     what = f"{model.name}: decode speed with half of one core used by others ÷ idle"
     yield Row(what, "≥ 0.5", ratio(busy, idle), REPEATS, detail)
 
@@ -81,7 +77,7 @@ def second_turn(model: ChatModel) -> Iterator[Row]:
                 seconds.append(second.time_to_first_token_s)
         what = f"{model.name}: time to first token, second turn after 800 tokens ÷ first"
         what += ", another conversation in between" if between else ""
-        detail = f"{statistics.median(seconds):.2f} of {statistics.median(firsts):.2f} s"
+        detail = medians(seconds, firsts, "s", digits=2)
         yield Row(what, "≤ 0.2", ratio(seconds, firsts), REPEATS, detail)
 
 

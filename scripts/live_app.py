@@ -19,7 +19,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from playwright.sync_api import Browser, sync_playwright
+import psutil
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 START_TIMEOUT_S = 60
@@ -43,6 +44,22 @@ class LiveApp:
     """Of the server, which leads a process group of its own."""
     log: Path
     """Everything the server printed."""
+
+    def workers(self) -> list[psutil.Process]:
+        """The engine's processes, one per loaded model."""
+        children = psutil.Process(self.pid).children(recursive=True)
+        return [child for child in children if "evaluation.engine.worker" in child.cmdline()]
+
+
+def message_box(page: Page) -> Locator:
+    """The arena's input."""
+    return page.get_by_test_id("stChatInputTextArea")
+
+
+def ask(page: Page, text: str) -> None:
+    """Type and send with the keyboard."""
+    message_box(page).fill(text)
+    message_box(page).press("Enter")
 
 
 def find_chromium() -> str | None:

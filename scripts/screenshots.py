@@ -10,7 +10,7 @@ from typing import Literal
 
 from playwright.sync_api import Browser, Page, expect
 
-from scripts.live_app import PROJECT_ROOT, chromium, live_app
+from scripts.live_app import PROJECT_ROOT, ask, chromium, live_app
 
 PICTURES = PROJECT_ROOT / "docs" / "screenshots"
 QUESTION = "Why is the sky blue? Answer in two sentences."
@@ -39,12 +39,10 @@ VIEWS = (
 )
 
 
-def ask(page: Page, url: str) -> None:
+def ask_and_wait(page: Page, url: str) -> None:
     """Put the question to the panes and wait until all have answered."""
     page.goto(url)
-    message = page.get_by_test_id("stChatInputTextArea")
-    message.fill(QUESTION)
-    message.press("Enter")
+    ask(page, QUESTION)
     expect(page.get_by_test_id("stVegaLiteChart").first).to_be_visible(timeout=ANSWER_TIMEOUT_MS)
     expect(page.get_by_role("button", name="Stop")).to_have_count(0)
 
@@ -54,7 +52,7 @@ def take(browser: Browser, view: View, url: str) -> Path:
     page = browser.new_page(
         viewport={"width": view.width, "height": view.height}, color_scheme=view.scheme, device_scale_factor=1.5
     )
-    ask(page, url)
+    ask_and_wait(page, url)
     if view.width > PHONE_WIDTH:
         page.get_by_test_id("stSidebarHeader").hover()
         page.get_by_test_id("stSidebarCollapseButton").click()

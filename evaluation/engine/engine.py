@@ -11,7 +11,6 @@ from evaluation.engine.api import Generation, GenerationRequest, Snapshot
 from evaluation.engine.handle import RunningGeneration
 from evaluation.engine.memory import MemoryPlan, NotEnoughMemoryError, plan_memory
 from evaluation.engine.process import WorkerProcess
-from evaluation.engine.threads import worker_threads
 from evaluation.engine.turns import QUANTUM_S, Turns
 from evaluation.host import memory_available_bytes
 from evaluation.records import FinishReason, Response
@@ -84,15 +83,17 @@ class Engine:
             return generation.describe(self._turns.queue_place(generation))
 
     def _end_if_deaf(self, generation: RunningGeneration) -> None:
-        if generation.reason is None and generation.worker:
-            generation.worker.kill("The model did not react to Stop, so its process was ended.")
+        with self._lock:
+            if generation.reason is None and generation.worker:
+                generation.worker.kill("The model did not react to Stop, so its process was ended.")
 
     def _watch(self) -> None:
         """Nobody may have to wait for a worker that hangs."""
         while not self._closed.wait(STALL_S / 10):
-            holder = self._turns.holder
-            if holder and holder.worker and time.monotonic() - holder.heard_at > STALL_S:
-                holder.worker.kill(f"The model did nothing for {STALL_S:.0f} s, so its process was ended.")
+            with self._lock:
+                holder = self._turns.holder
+                if holder and holder.worker and time.monotonic() - holder.heard_at > STALL_S:
+                    holder.worker.kill(f"The model did nothing for {STALL_S:.0f} s, so its process was ended.")
 
     # -- what workers report -------------------------------------------------------------------------------------
 
@@ -193,7 +194,7 @@ class Engine:
                 "do": "load",
                 "path": str(worker.base.path),
                 "chat_template": worker.base.chat_template,
-                "threads": worker_threads(),
+                "threads": worker.threads,
                 "context_tokens": plan.context_tokens,
                 "total_tokens": plan.total_tokens,
             }
@@ -227,8 +228,6 @@ class Engine:
         generation.reason, generation.error = reason, error
         if generation.worker:
             generation.worker.last_used_at = generation.ended_at
-            if generation.worker.plan:
-                generation.context_tokens = generation.worker.plan.context_tokens
         self._turns.remove(generation)
         self._finished.append(generation)
 

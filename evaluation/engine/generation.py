@@ -3,30 +3,15 @@
 import codecs
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from evaluation.engine.llama import CHUNK_TOKENS, Model, Sampler
 from evaluation.engine.prompt import PromptFormat
 from evaluation.engine.slots import ContextFullError, Slot, Slots
-from evaluation.engine.wire import Task
+from evaluation.engine.wire import Progress, Task
 from evaluation.records import FinishReason
 
 EXPECTED_ANSWER_TOKENS = 512
 """Room made for an answer beforehand: growing in its middle would cost a pause."""
-
-
-@dataclass
-class Progress:
-    """Counts and times of an answer so far; times are ``time.monotonic()`` seconds, the same clock in all processes."""
-
-    prompt_tokens: int | None = None
-    prompt_tokens_read: int = 0
-    cached_tokens: int | None = None
-    completion_tokens: int = 0
-    started_at: float | None = None
-    first_token_at: float | None = None
-    prompt_busy_s: float = 0.0
-    decode_busy_s: float = 0.0
 
 
 class Writer:

@@ -9,8 +9,7 @@ from ulid import ULID
 from evaluation.engine.api import GenerationRequest, Snapshot, State
 from evaluation.engine.memory import gigabytes
 from evaluation.engine.process import WorkerProcess
-from evaluation.engine.threads import worker_threads
-from evaluation.engine.wire import Task
+from evaluation.engine.wire import Progress, Task
 from evaluation.host import host
 from evaluation.records import FinishReason, Response
 
@@ -36,11 +35,11 @@ class RunningGeneration:
         self.cancelling = False
         self.shared = False
         self.load_s: float | None = None
-        self.context_tokens: int | None = None
         self.reason: FinishReason | None = None
         self.error: str | None = None
         self._texts: list[str] = []
-        self._progress: dict[str, Any] = {}
+        self._progress = Progress()
+        self._peak_memory_bytes: int | None = None
         self._open_ended_turn = False
 
     # -- for the caller --------------------------------------------------------------------------------------------
@@ -82,7 +81,8 @@ class RunningGeneration:
         """Take in what the worker reports."""
         self.heard_at = time.monotonic()
         self._texts.append(message["text"])
-        self._progress = message
+        self._progress = Progress(**message["progress"])
+        self._peak_memory_bytes = message.get("peak_memory_bytes")
 
     def complete(self, response: Response, save_error: str | None) -> None:
         self._response, self._save_error = response, save_error
@@ -106,9 +106,9 @@ class RunningGeneration:
             text="".join(self._texts),
             queue_place=queue_place,
             detail=self._detail(),
-            prompt_tokens=self._progress.get("prompt_tokens"),
-            prompt_tokens_read=self._progress.get("prompt_tokens_read"),
-            completion_tokens=self._progress.get("completion_tokens", 0),
+            prompt_tokens=self._progress.prompt_tokens,
+            prompt_tokens_read=self._progress.prompt_tokens_read,
+            completion_tokens=self._progress.completion_tokens,
             response=self._response,
             save_error=self._save_error,
         )
@@ -120,9 +120,9 @@ class RunningGeneration:
             return "queued"
         if self.worker is None or self.worker.state != "ready":
             return "waiting" if self.waits_for_memory else "loading"
-        if self._progress.get("completion_tokens"):
+        if self._progress.completion_tokens:
             return "writing"
-        return "reading" if self._progress.get("prompt_tokens") else "waiting"
+        return "reading" if self._progress.prompt_tokens else "waiting"
 
     def _detail(self) -> str | None:
         base = self._request.model.base
@@ -137,13 +137,13 @@ class RunningGeneration:
     def to_response(self) -> Response:
         """The record of this answer. Monotonic times become UTC times by one common offset."""
         assert self.reason and self.ended_at is not None
-        progress, request = self._progress, self._request
+        progress, request, worker = self._progress, self._request, self.worker
         offset = time.time() - time.monotonic()
 
         def utc(moment: float | None) -> float | None:
             return None if moment is None else round(moment + offset, 6)
 
-        answered = progress.get("first_token_at") is not None
+        answered = progress.first_token_at is not None
         return Response(
             id=str(ULID()),
             origin=request.origin,
@@ -156,18 +156,18 @@ class RunningGeneration:
             finish_reason=self.reason,
             error=self.error,
             submitted_at=round(self.submitted_at + offset, 6),
-            started_at=utc(progress.get("started_at")),
-            first_token_at=utc(progress.get("first_token_at")),
+            started_at=utc(progress.started_at),
+            first_token_at=utc(progress.first_token_at),
             ended_at=round(self.ended_at + offset, 6),
-            prompt_busy_s=progress["prompt_busy_s"] if answered else None,
-            decode_busy_s=progress["decode_busy_s"] if answered else None,
+            prompt_busy_s=progress.prompt_busy_s if answered else None,
+            decode_busy_s=progress.decode_busy_s if answered else None,
             load_s=self.load_s,
-            prompt_tokens=progress.get("prompt_tokens"),
-            cached_tokens=progress.get("cached_tokens"),
-            completion_tokens=progress.get("completion_tokens", 0),
+            prompt_tokens=progress.prompt_tokens,
+            cached_tokens=progress.cached_tokens,
+            completion_tokens=progress.completion_tokens,
             shared=self.shared,
-            threads=worker_threads() if answered else None,
-            context_length=self.context_tokens,
-            peak_memory_bytes=progress.get("peak_memory_bytes"),
+            threads=worker.threads if worker and answered else None,
+            context_length=worker.plan.context_tokens if worker and worker.plan else None,
+            peak_memory_bytes=self._peak_memory_bytes,
             place=request.place,
         )

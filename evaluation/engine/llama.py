@@ -44,9 +44,6 @@ class Abort:
     def clear(self) -> None:
         self._flag[0] = b"\x00"
 
-    def __bool__(self) -> bool:
-        return self._flag[0] != b"\x00"
-
 
 class _ErrorLog:
     """The last error lines llama.cpp logged, to explain a failure."""

@@ -28,8 +28,6 @@ class MemoryPlan:
     """Longest conversation."""
     total_tokens: int
     """KV cache of all conversations together."""
-    bytes: int
-    """Estimate of the worker's memory when all of it is used."""
 
 
 def plan_memory(base: GgufInfo, available_bytes: int) -> MemoryPlan:
@@ -40,7 +38,7 @@ def plan_memory(base: GgufInfo, available_bytes: int) -> MemoryPlan:
         total = CONVERSATIONS * context
         needed = fixed + total * base.kv_bytes_per_token
         if needed <= available_bytes:
-            return MemoryPlan(context, total, needed)
+            return MemoryPlan(context, total)
         if context <= SMALLEST_CONTEXT_TOKENS:
             raise NotEnoughMemoryError(
                 f"{base.name} needs about {gigabytes(needed)} of memory, but only {gigabytes(max(0, available_bytes))} "

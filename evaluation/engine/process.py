@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from evaluation.engine.memory import MemoryPlan
-from evaluation.engine.threads import worker_environment
+from evaluation.engine.threads import worker_environment, worker_threads
 from evaluation.engine.wire import Channel
 from evaluation.models import GgufInfo
 
@@ -31,6 +31,7 @@ class WorkerProcess:
         self.base = base
         self.state: WorkerState = "starting"
         self.plan: MemoryPlan | None = None
+        self.threads = worker_threads()
         self.spawned_at = self.last_used_at = time.monotonic()
         self._end: str | None = None
         ours, theirs = socket.socketpair()
@@ -68,8 +69,7 @@ class WorkerProcess:
     def _listen(self) -> None:
         for message in self._channel:
             self._on_message(self, message)
-        self._process.kill()
-        self._process.wait()
+        self.kill()
         self._channel.close()
         self._on_death(self)
 

@@ -33,7 +33,8 @@ class PromptFormat:
             raise PromptError(f"The model's chat template is not valid: {error}.") from error
         self._control_tokens = {text: token for text, token in control_tokens.items() if len(text) > 1}
         longest_first = sorted(self._control_tokens, key=len, reverse=True)
-        self._control = re.compile("(" + "|".join(map(re.escape, longest_first)) + ")")
+        never = "(?!)"  # matches nothing, where an empty alternative would match everywhere
+        self._control = re.compile(f"({'|'.join(map(re.escape, longest_first)) or never})")
         self._special = {"bos_token": bos, "eos_token": eos}
 
     def render(self, messages: Sequence[Message], today: date) -> str:
@@ -52,7 +53,7 @@ class PromptFormat:
     def tokens(self, text: str, tokenize: Callable[[str], list[int]]) -> list[int]:
         """Tokens of (a part of) a rendered prompt; ``tokenize`` must treat its argument as plain text."""
         tokens: list[int] = []
-        for part in self._control.split(text) if self._control_tokens else [text]:
+        for part in self._control.split(text):
             if part in self._control_tokens:
                 tokens.append(self._control_tokens[part])
             elif part:
@@ -60,12 +61,7 @@ class PromptFormat:
         return tokens
 
     def _break(self, content: str) -> str:
-        content = content.replace(MARK, "")
-        return (
-            self._control.sub(lambda found: found[0][0] + MARK + found[0][1:], content)
-            if self._control_tokens
-            else content
-        )
+        return self._control.sub(lambda found: found[0][0] + MARK + found[0][1:], content.replace(MARK, ""))
 
 
 def _refuse(message: str) -> NoReturn:

@@ -40,6 +40,20 @@ class Task:
         )
 
 
+@dataclass
+class Progress:
+    """Counts and times of an answer so far; times are ``time.monotonic()`` seconds, the same clock in all processes."""
+
+    prompt_tokens: int | None = None
+    prompt_tokens_read: int | None = None
+    cached_tokens: int | None = None
+    completion_tokens: int = 0
+    started_at: float | None = None
+    first_token_at: float | None = None
+    prompt_busy_s: float = 0.0
+    decode_busy_s: float = 0.0
+
+
 class Channel:
     """A socket that carries JSON objects. Sending is safe from any thread, receiving from one."""
 

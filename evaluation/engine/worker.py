@@ -127,23 +127,25 @@ class Worker:
             return "error", str(error)
 
     def _cancel(self, message: dict[str, Any]) -> None:
+        with self._lock:
+            self._cancelled.discard(message["id"])
         writer = self._writers.get(message["id"])
         if writer:
             self._finish(writer, "cancelled", None)
 
     def _report(self, writer: Writer) -> None:
         self._reported_at = time.monotonic()
-        progress = {"is": "progress", "id": writer.task.id, "text": writer.take_text(), **asdict(writer.progress)}
-        self._channel.send(progress)
+        self._channel.send({"is": "progress", **_state(writer), "text": writer.take_text()})
 
     def _finish(self, writer: Writer, reason: FinishReason, error: str | None) -> None:
         del self._writers[writer.task.id]
         text = writer.take_text() + writer.close()
-        self._channel.send(
-            {"is": "finished", "id": writer.task.id, "text": text, "reason": reason, "error": error}
-            | asdict(writer.progress)
-            | {"peak_memory_bytes": peak_memory_bytes()}
-        )
+        end = {"reason": reason, "error": error, "peak_memory_bytes": peak_memory_bytes()}
+        self._channel.send({"is": "finished", **_state(writer), "text": text, **end})
+
+
+def _state(writer: Writer) -> dict[str, Any]:
+    return {"id": writer.task.id, "progress": asdict(writer.progress)}
 
 
 def peak_memory_bytes() -> int | None:

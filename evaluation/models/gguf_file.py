@@ -144,7 +144,6 @@ def _check_purpose(reader: HeaderReader, architecture: str) -> None:
 
 
 def _check_template(template: str) -> None:
-    # transformers marks the assistant's part for training with tags of its own; they print nothing.
     try:
         compile_template(template)
     except TemplateError as error:

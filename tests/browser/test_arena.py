@@ -4,13 +4,12 @@ import re
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from evaluation.records import Response
 from evaluation.store import ResponseStore
-from scripts.live_app import LiveApp
+from scripts.live_app import LiveApp, ask, message_box
 from tests.browser.conftest import StartApp
 
 EMBEDDED_KEY = "b179c9523d0e"  # content of the model that requirements.txt pins
@@ -22,16 +21,6 @@ def open_arena(page: Page, app: LiveApp, panes: int = 1) -> None:
     """Through a link that names the models of the panes."""
     page.goto(f"{app.url}/?models={','.join([EMBEDDED_KEY] * panes)}")
     expect(message_box(page)).to_be_enabled(timeout=20_000)
-
-
-def message_box(page: Page) -> Locator:
-    return page.get_by_test_id("stChatInputTextArea")
-
-
-def ask(page: Page, text: str) -> None:
-    """Type and send with the keyboard."""
-    message_box(page).fill(text)
-    message_box(page).press("Enter")
 
 
 def stop_button(page: Page) -> Locator:
@@ -61,11 +50,6 @@ def wait_for_stored(results: Path, count: int, seconds: float = 20) -> tuple[Res
         assert time.monotonic() < end, f"{len(stored(results))} of {count} responses stored"
         time.sleep(0.05)
     return stored(results)
-
-
-def workers(app: LiveApp) -> list[psutil.Process]:
-    children = psutil.Process(app.pid).children(recursive=True)
-    return [child for child in children if "evaluation.engine.worker" in child.cmdline()]
 
 
 @pytest.fixture
@@ -131,7 +115,7 @@ def test_closing_the_tab_frees_the_cores(app: LiveApp, browser: Browser, results
     (response,) = wait_for_stored(results, 1)
     assert response.finish_reason == "cancelled"
     assert response.text
-    (worker,) = workers(app)
+    (worker,) = app.workers()
     before = sum(worker.cpu_times()[:2])
     time.sleep(1)
     assert sum(worker.cpu_times()[:2]) - before < 0.1
@@ -141,7 +125,7 @@ def test_a_killed_model_is_told_in_its_pane_and_answers_again(app: LiveApp, page
     open_arena(page, app)
     ask(page, LONG)
     expect_writing(page)
-    workers(app)[0].kill()
+    app.workers()[0].kill()
     expect(page.get_by_text("process was killed")).to_be_visible(timeout=5_000)
     ask(page, "Name a color.")
     expect(page.get_by_text("ended by itself").or_(page.get_by_text("max tokens")).last).to_be_visible(
@@ -180,7 +164,7 @@ def test_two_tabs_use_one_model_at_once(app: LiveApp, browser: Browser, results:
     for tab in tabs:
         expect_done(tab)
         tab.close()
-    assert len(workers(app)) == 1
+    assert len(app.workers()) == 1
     assert len(wait_for_stored(results, 2)) == 2
 
 

@@ -3,13 +3,12 @@
 import random
 from pathlib import Path
 
-import gguf
-import numpy as np
 import pytest
 
 from evaluation.engine import Engine
 from evaluation.models import ChatModel, discover
 from evaluation.models.gguf_header import HeaderReader
+from tests.gguf_files import write_tiny_model
 from tests.unit.engine.conftest import Arena
 
 VARIANTS = 60
@@ -18,35 +17,7 @@ ALLOWED = ("stop", "length", "context", "error")
 
 @pytest.fixture(scope="module")
 def small_model(model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model of one tiny layer with random weights and the embedded model's vocabulary, 10 MB."""
-    path = tmp_path_factory.mktemp("small") / "small.gguf"
-    source = gguf.GGUFReader(model_path)
-    writer = gguf.GGUFWriter(path, "llama")
-    for key, field in source.fields.items():
-        if key.startswith("tokenizer."):
-            kind = field.types[0]
-            items = field.types[-1] if kind == gguf.GGUFValueType.ARRAY else None
-            writer.add_key_value(key, field.contents(), kind, sub_type=items)
-    width, vocabulary = 64, len(source.fields["tokenizer.ggml.tokens"].data)
-    writer.add_context_length(512)
-    writer.add_embedding_length(width)
-    writer.add_block_count(1)
-    writer.add_feed_forward_length(2 * width)
-    writer.add_head_count(4)
-    writer.add_layer_norm_rms_eps(1e-5)
-    shapes = {"token_embd": (vocabulary, width), "output_norm": (width,), "blk.0.attn_norm": (width,)}
-    shapes |= {f"blk.0.attn_{part}": (width, width) for part in ("q", "k", "v", "output")}
-    shapes |= {"blk.0.ffn_norm": (width,), "blk.0.ffn_gate": (2 * width, width), "blk.0.ffn_up": (2 * width, width)}
-    shapes |= {"blk.0.ffn_down": (width, 2 * width)}
-    generator = np.random.default_rng(0)
-    for name, shape in shapes.items():
-        weights = generator.standard_normal(shape).astype(np.float16 if len(shape) > 1 else np.float32)
-        writer.add_tensor(f"{name}.weight", weights)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return path
+    return write_tiny_model(tmp_path_factory.mktemp("small") / "small.gguf", model_path)
 
 
 def damage(data: bytes, header_bytes: int, seed: int) -> bytes:
