@@ -1,11 +1,14 @@
 # `make help` lists what there is. Each target makes and repairs .venv by itself.
 .DEFAULT_GOAL := help
-.PHONY: app test lint format bench screenshots clean help setup setup-dev
+.PHONY: app train test lint format bench screenshots clean help setup setup-train setup-dev
 PYTHON_IN_VENV := .venv/bin/python
 export PYTHON HOST PORT
 
 app: setup  ## serve the app on 127.0.0.1:8501 (PORT=, HOST= change that)
 	@exec scripts/serve.sh
+
+train: setup-train  ## fine-tune the embedded model for a few steps (RECIPE=training/recipes/….toml names another recipe)
+	$(PYTHON_IN_VENV) -m training.finetune $(or $(RECIPE),training/recipes/demo.toml)
 
 test: setup-dev  ## unit, app and browser tests
 	$(PYTHON_IN_VENV) -m pytest
@@ -34,6 +37,9 @@ help:  ## this list
 
 setup:
 	@scripts/setup.sh app
+
+setup-train:
+	@scripts/setup.sh train
 
 setup-dev:
 	@scripts/setup.sh dev

@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
-# Gets .venv ready: `setup.sh app` for the app, `setup.sh dev` for tests, linters and screenshots too.
+# Gets .venv ready: `setup.sh app` for the app, `train` for fine-tuning too, `dev` for tests, linters and screenshots too.
 # When the requirements files are those of the last complete installation, it does nothing and starts no pip.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-goal=${1:?usage: setup.sh app|dev}
+goal=${1:?usage: setup.sh app|train|dev}
 venv=.venv
 log=.cache/setup.log
 unfinished=$venv/unfinished # there while an installation runs: whoever finds it starts over
 llama=$(grep -i '^llama-cpp-python==' requirements.txt | cut -d' ' -f1)
 llama_wheels=https://abetlen.github.io/llama-cpp-python/whl/cpu
+torch=$(grep -i '^torch==' training/requirements.txt | cut -d' ' -f1)
+torch_cpu_wheels=https://download.pytorch.org/whl/cpu
 # Left over from `make -j` or from the user's shell; each would steer the compiler or pip in a way not meant for us.
 unset MAKEFLAGS MFLAGS PYTHONHOME PYTHONPATH PIP_USER PIP_TARGET PIP_PREFIX
 
@@ -96,11 +98,12 @@ make_venv() {
 
 pip_install() { "$venv/bin/python" -m pip --disable-pip-version-check install "$@"; }
 
-# Only this one package comes from its project's index, and no other index is asked for it; no retries.
-install_llama_wheel() (
+# install_from INDEX PACKAGE: only this one package comes from its project's index, and no other index is asked for it;
+# no retries.
+install_from() (
     unset PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_FIND_LINKS
     export PIP_CONFIG_FILE=/dev/null PIP_RETRIES=0
-    pip_install --timeout 10 --no-deps --only-binary=:all: --index-url "$llama_wheels" "$llama"
+    pip_install --timeout 10 --no-deps --only-binary=:all: --index-url "$1" "$2"
 )
 
 # build_llama [PIP OPTION...]
@@ -135,7 +138,7 @@ install_requirements() {
 }
 
 install_app() {
-    logged "Looking for a ready-made $llama" install_llama_wheel || build_llama
+    logged "Looking for a ready-made $llama" install_from "$llama_wheels" "$llama" || build_llama
     install_requirements requirements.txt
     logged "Trying the embedded model" llama_works && return
     build_llama --force-reinstall --no-cache-dir --no-binary=llama-cpp-python
@@ -143,9 +146,20 @@ install_app() {
         fail_with_log "llama-cpp-python is installed, but it cannot run the embedded model on this machine."
 }
 
+# Where there is no GPU, torch's build for the CPU saves gigabytes of libraries for one.
+install_train() {
+    if ! nvidia-smi -L >/dev/null 2>&1; then
+        logged "Looking for $torch for the CPU" install_from "$torch_cpu_wheels" "$torch" ||
+            printf 'It is not to be had; the ordinary build of torch, which may be large, is used instead.\n'
+    fi
+    install_requirements training/requirements.txt
+    logged "Fetching llama.cpp's converters (76 MB)" "$venv/bin/python" -m training.converter ||
+        printf 'They could not be fetched. Training works without them; adapters are then exported later.\n'
+}
+
 install_dev() { install_requirements requirements-dev.txt; }
 
-# ensure app|dev REQUIREMENTS_FILE: installs unless this very file was installed before.
+# ensure app|train|dev REQUIREMENTS_FILE: installs unless this very file was installed before.
 ensure() {
     local stamp=$venv/installed-$1 wanted
     wanted=$(sha256sum <"$2")
@@ -175,6 +189,7 @@ fi
 : >"$log"
 venv_is_usable || make_venv
 ensure app requirements.txt
+[[ $goal == app ]] || ensure train training/requirements.txt
 if [[ $goal == dev ]]; then
     ensure dev requirements-dev.txt
     has_chromium || install_chromium || has_chromium ||

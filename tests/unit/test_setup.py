@@ -36,8 +36,9 @@ def clone(tmp_path: Path) -> Path:
     """The files that set-up reads, in a folder without a ``.venv``."""
     folder = tmp_path / "clone"
     shutil.copytree(PROJECT_ROOT / "scripts", folder / "scripts")
-    for name in ("Makefile", "requirements.txt", "requirements-dev.txt"):
-        shutil.copy(PROJECT_ROOT / name, folder)
+    for name in ("Makefile", "requirements.txt", "requirements-dev.txt", "training/requirements.txt"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        shutil.copy(PROJECT_ROOT / name, folder / name)
     return folder
 
 
