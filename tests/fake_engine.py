@@ -16,7 +16,9 @@ HOST = Host("host-key", "Test CPU", 2.0, 8 * 2**30, "Linux", "scripted engine")
 TEXT = "The sky is blue because air scatters short wavelengths of sunlight more than long ones."
 
 
-def chat_model(name: str, adapter_run: str | None = None, size_bytes: int = 98_000_000) -> ChatModel:
+def chat_model(
+    name: str, adapter_run: str | None = None, finished_at: float | None = None, size_bytes: int = 98_000_000
+) -> ChatModel:
     """A model that exists on paper only; base and fine-tune of the same name share their base."""
     base = GgufInfo(
         path=Path(f"{name}.gguf"),
@@ -31,7 +33,9 @@ def chat_model(name: str, adapter_run: str | None = None, size_bytes: int = 98_0
         chat_template="{{ messages }}",
         kv_bytes_per_token=1024,
     )
-    adapter = Adapter(Path("adapter.gguf"), f"sha-of-{adapter_run}", adapter_run, 9_800_000) if adapter_run else None
+    adapter = None
+    if adapter_run:
+        adapter = Adapter(Path("adapter.gguf"), f"sha-of-{adapter_run}", adapter_run, 9_800_000, finished_at)
     key = f"{name}-{adapter_run}" if adapter_run else name
     return ChatModel(
         key=key.lower().replace(" ", "-"),

