@@ -53,11 +53,11 @@ class ModelRef:
     """Stable key of base + adapter, from their content hashes."""
     name: str
     """Display name at the time."""
-    base_sha256: str
+    base_sha256: str | None
     quantization: str
-    template_sha256: str
+    template_sha256: str | None
     adapter_run: str | None = None
-    """Id of the training run (its folder's name under ``results/runs/``)."""
+    """Id of the training run (its folder's name under ``results/runs/`` or ``results/published/runs/``)."""
     adapter_sha256: str | None = None
     adapter_scale: float | None = None
 
@@ -94,7 +94,12 @@ class Place:
 
 @dataclass(frozen=True)
 class Response:
-    """One answer, also a stopped or failed one. Times are UTC seconds since 1970, durations seconds."""
+    """One answer, also a stopped or failed one. Times are UTC seconds since 1970, durations seconds.
+
+    Of a ``published`` answer little is known: how long its user waited, and sometimes its number of words. Its text
+    is empty, its clock starts at 0 when it was asked for, and of its sampling only ``temperature`` and ``max_tokens``
+    are stated.
+    """
 
     id: str
     """ULID."""
@@ -104,7 +109,7 @@ class Response:
     messages: tuple[Message, ...]
     """What the model was asked: system prompt, earlier turns, and the message answered here."""
     sampling: Sampling
-    template_date: str
+    template_date: str | None
     """ISO date given to templates that write today's date into the prompt."""
     text: str
     finish_reason: FinishReason
@@ -124,8 +129,10 @@ class Response:
     prompt_tokens: int | None = None
     cached_tokens: int | None = None
     """Of the prompt tokens, those reused from an earlier turn."""
-    completion_tokens: int = 0
+    completion_tokens: int | None = 0
     """Tokens of the answer, the end-of-turn token not counted."""
+    stated_words: int | None = None
+    """Words of a published answer, as its publication has them; its text is not at hand."""
     shared: bool | None = None
     """Whether another answer was being computed on this host in the meantime."""
     threads: int | None = None
@@ -136,9 +143,9 @@ class Response:
     format: int = FORMAT_VERSION
 
     @property
-    def cold(self) -> bool:
+    def cold(self) -> bool | None:
         """Whether the model had to be loaded for this answer."""
-        return self.load_s is not None
+        return None if self.origin == "published" else self.load_s is not None
 
     @property
     def time_to_first_token_s(self) -> float | None:
@@ -147,7 +154,12 @@ class Response:
 
     @property
     def latency_s(self) -> float | None:
-        """Busy seconds from prompt to last token: what the answer takes when the model has the machine alone."""
+        """Busy seconds from prompt to last token: what the answer takes when the model has the machine alone.
+
+        Of a published answer the time from submit to end, in which any waiting and loading is included.
+        """
+        if self.origin == "published":
+            return self.ended_at - self.submitted_at
         if self.prompt_busy_s is None or self.decode_busy_s is None:
             return None
         return self.prompt_busy_s + self.decode_busy_s
@@ -155,12 +167,14 @@ class Response:
     @property
     def waiting_s(self) -> float | None:
         """Seconds from submit to end in which this answer was not being computed."""
-        return None if self.latency_s is None else max(0.0, self.ended_at - self.submitted_at - self.latency_s)
+        if self.latency_s is None or self.origin == "published":
+            return None
+        return max(0.0, self.ended_at - self.submitted_at - self.latency_s)
 
     @property
     def decode_tok_s(self) -> float | None:
         """(completion tokens - 1) / busy seconds from first to last token; the first token belongs to the prompt."""
-        if self.completion_tokens < 2 or not self.decode_busy_s:
+        if self.completion_tokens is None or self.completion_tokens < 2 or not self.decode_busy_s:
             return None
         return (self.completion_tokens - 1) / self.decode_busy_s
 
@@ -172,9 +186,9 @@ class Response:
         return (self.prompt_tokens - self.cached_tokens) / self.prompt_busy_s
 
     @property
-    def words(self) -> int:
-        """``len(text.split())``."""
-        return len(self.text.split())
+    def words(self) -> int | None:
+        """``len(text.split())``; of a published answer what was stated."""
+        return self.stated_words if self.origin == "published" else len(self.text.split())
 
     @property
     def seconds_per_word(self) -> float | None:

@@ -39,6 +39,7 @@ def frame(files: list[str]) -> "pd.DataFrame":
         responses: pd.DataFrame = table.df().astype(dtypes)
     # Counted here and not in SQL, because a word is what str.split() makes of the text, in every script.
     words = responses["text"].map(lambda text: len(text.split())).astype("Int64")
+    words = words.where(responses["origin"] != "published", responses.pop("stated_words"))
     seconds_per_word = (responses["latency_s"] / words.where(words > 0)).astype("float64")
     return responses.assign(words=words, seconds_per_word=seconds_per_word)
 
@@ -64,11 +65,11 @@ def _sql_type(annotation: Any) -> str:
 
 
 def _required(record: Any, prefix: str = "") -> list[str]:
-    """Every field, nested ones included, that a record cannot lack."""
+    """Every field, nested ones included, that a record cannot lack or leave unknown."""
     kinds = typing.get_type_hints(record)
     names = []
     for field in dataclasses.fields(record):
-        if field.default is dataclasses.MISSING:
+        if field.default is dataclasses.MISSING and NoneType not in typing.get_args(kinds[field.name]):
             path = f'{prefix}"{field.name}"'
             names += _required(kinds[field.name], f"{path}.") if dataclasses.is_dataclass(kinds[field.name]) else [path]
     return names
@@ -97,17 +98,22 @@ def _params(files: list[str]) -> list[list[str]]:
 
 _PROMPT = "list_filter(messages, lambda m: m.role = 'user')[-1].content"
 
-# Settings that a record does not name have their defaults.
+# Settings that a record does not name have their defaults, unless it was published: then they are not known.
+_STATED = ("temperature", "max_tokens")
 _SAMPLING = ", ".join(
-    f"coalesce(sampling.{field.name}, {field.default}) AS {field.name}"
+    f"CASE WHEN origin <> 'published' OR {field.name in _STATED} "
+    f"THEN coalesce(sampling.{field.name}, {field.default}) END AS {field.name}"
     for field in dataclasses.fields(Sampling)
     if field.name != "stop"
 )
 
 _FRAME = f"""
     WITH timed AS (
-        SELECT * REPLACE (coalesce(completion_tokens, 0) AS completion_tokens),
-            prompt_busy_s + decode_busy_s AS latency_s
+        SELECT * REPLACE (
+                CASE WHEN origin <> 'published' THEN coalesce(completion_tokens, 0) ELSE completion_tokens END
+                AS completion_tokens),
+            CASE WHEN origin <> 'published' THEN prompt_busy_s + decode_busy_s ELSE ended_at - submitted_at END
+                AS latency_s
         FROM {{source}}
     )
     SELECT
@@ -120,12 +126,14 @@ _FRAME = f"""
         {_PROMPT} AS prompt, text, finish_reason, error,
         first_token_at - submitted_at AS time_to_first_token_s,
         latency_s,
-        CASE WHEN latency_s IS NOT NULL THEN greatest(0.0, ended_at - submitted_at - latency_s) END AS waiting_s,
+        CASE WHEN latency_s IS NOT NULL AND origin <> 'published'
+            THEN greatest(0.0, ended_at - submitted_at - latency_s) END AS waiting_s,
         CASE WHEN completion_tokens >= 2 THEN (completion_tokens - 1) / nullif(decode_busy_s, 0) END AS decode_tok_s,
         (prompt_tokens - cached_tokens) / nullif(prompt_busy_s, 0) AS prompt_tok_s,
-        prompt_busy_s, decode_busy_s, load_s, load_s IS NOT NULL AS cold,
+        prompt_busy_s, decode_busy_s, load_s,
+        CASE WHEN origin <> 'published' THEN load_s IS NOT NULL END AS cold,
         prompt_tokens, cached_tokens, completion_tokens, shared, threads, context_length, peak_memory_bytes,
-        {_SAMPLING}, template_date, format
+        stated_words, {_SAMPLING}, template_date, format
     FROM timed
     ORDER BY submitted_at, id
 """

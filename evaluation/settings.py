@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
+PUBLISHED_DIR = PROJECT_ROOT / "results" / "published"
+"""Runs and responses that belong to the project, wherever an installation keeps its own results."""
 
 
 @dataclass(frozen=True)

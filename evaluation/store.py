@@ -1,6 +1,6 @@
 """The responses on disk: append-only JSON lines, one file per writing process, so that no process waits for another.
 
-    store = ResponseStore(settings.results_dir / "responses")
+    store = ResponseStore(settings.results_dir / "responses", published=PUBLISHED_DIR / "responses")
     store.append(response)          # on disk when it returns
     store.frame()                   # one row per response, for charts
     store.read().problems           # the lines that are not responses, and why
@@ -59,10 +59,14 @@ class ReadResult:
 
 
 class ResponseStore:
-    """The responses in one folder. All methods may be called from any thread, and from a forked process."""
+    """The responses in one folder. All methods may be called from any thread, and from a forked process.
 
-    def __init__(self, folder: Path) -> None:
+    ``read`` and ``frame`` also give the responses in ``published``, a folder that is never written to.
+    """
+
+    def __init__(self, folder: Path, published: Path | None = None) -> None:
         self.folder = folder
+        self.published = published
         self._writer = _Writer(folder)
 
     def append(self, response: Response) -> None:
@@ -81,7 +85,7 @@ class ResponseStore:
         """Every response, and every line that is not one with the reason. A missing folder holds nothing."""
         responses: list[Response] = []
         problems: list[Problem] = []
-        for path in self._files():
+        for path in self._all_files():
             try:
                 for number, line in _lines(path):
                     try:
@@ -98,11 +102,11 @@ class ResponseStore:
         Columns and their types are the same for an empty folder. Lines that are not responses are left out;
         ``read`` names them.
         """
-        return response_table.frame(self._readable())
+        return response_table.frame(_readable(self._all_files()))
 
     def conversations(self, limit: int = 50) -> list[ConversationSummary]:
         """The latest conversations of the arena, newest first."""
-        return response_table.conversations(self._readable(), limit)
+        return response_table.conversations(_readable(self._files()), limit)
 
     def conversation(self, conversation: str) -> tuple[Response, ...]:
         """The responses of one conversation by round, pane and attempt; empty when it is not known."""
@@ -118,11 +122,10 @@ class ResponseStore:
         return tuple(r for _, r in sorted(placed, key=lambda p: (p[0].round, p[0].pane, p[0].attempt)))
 
     def _files(self) -> list[Path]:
-        return sorted(path for path in self.folder.glob("*.jsonl") if path.is_file())
+        return _response_files(self.folder)
 
-    def _readable(self) -> list[str]:
-        """Files for DuckDB, which takes names for patterns and stops at a file that it may not open."""
-        return [glob.escape(str(path)) for path in self._files() if os.access(path, os.R_OK)]
+    def _all_files(self) -> list[Path]:
+        return self._files() + (_response_files(self.published) if self.published else [])
 
 
 class _Writer:
@@ -207,6 +210,15 @@ def _reason(error: ValidationError, line: bytes) -> str:
     if problem["type"] == "missing":
         return f"The field {field} is missing."
     return f"The field {field} is not valid: {problem['msg']}."
+
+
+def _response_files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.jsonl") if path.is_file())
+
+
+def _readable(files: list[Path]) -> list[str]:
+    """Files for DuckDB, which takes names for patterns and stops at a file that it may not open."""
+    return [glob.escape(str(path)) for path in files if os.access(path, os.R_OK)]
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:

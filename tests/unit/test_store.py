@@ -124,7 +124,7 @@ class TestFixture:
         assert (finished.prompt_busy_s, finished.decode_busy_s, finished.load_s) == (0.25, 0.5, 0.75)
         assert (finished.prompt_tokens, finished.cached_tokens, finished.completion_tokens) == (37, 0, 21)
         assert (finished.shared, finished.threads, finished.context_length) == (True, 2, 4096)
-        assert finished.peak_memory_bytes == 214958080
+        assert (finished.peak_memory_bytes, finished.stated_words) == (214958080, None)
         assert finished.place == Place("01M7YV22005SYJR0X9A1XE4SFC", round=0, pane=0, attempt=0)
 
     def test_adapter_cancelled_and_failed_answers(self, old: ResponseStore) -> None:
