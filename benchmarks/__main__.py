@@ -10,7 +10,7 @@ Nothing else should run meanwhile: these figures are about what this program doe
 import argparse
 from pathlib import Path
 
-from benchmarks import browser, engine
+from benchmarks import browser, engine, training
 from benchmarks.report import measure_all
 from benchmarks.rig import chat_models
 
@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="a second GGUF, such as a 1B with random weights")
     parser.add_argument("--only", default="", help="measure only what has this in its name")
     args = parser.parse_args()
-    measures = [each for each in engine.MEASURES + browser.MEASURES if args.only in each.__name__]
+    measures = [each for each in engine.MEASURES + browser.MEASURES + training.MEASURES if args.only in each.__name__]
     measure_all(measures, chat_models(args.model))
 
 

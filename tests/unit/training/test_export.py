@@ -1,0 +1,301 @@
+"""Exports against PEFT: on a tiny model with random weights, by llama.cpp's own converters and runtime.
+
+The converters come from this installation's cache, where the first run of these tests puts them.
+"""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.finished_run import make_run
+from tests.hub_server import HubServer
+from training import export
+from training.base import find_base
+from training.converter import ConverterError, converter
+from training.gguf_header import read_header
+from training.recipe import BaseSection, DataSection, Recipe, as_settings
+from training.runlog import Base, Run, RunWriter, read_run
+from training.settings import PROJECT_ROOT
+
+TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+RECIPE = {"name": "brief", "base": {"model": "embedded"}, "data": {"source": "maker/rows"}}
+TEXT = "<|im_start|>user\nIs 7 a prime number?<|im_end|>\n<|im_start|>assistant\nYes, as only 1 and 7 divide it"
+
+
+@pytest.fixture(scope="module")
+def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A chat model in Hugging Face's form: two layers, a token for each byte and letter."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, normalizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    tokens = ["<unk>", "<|im_start|>", "<|im_end|>", *(f"<0x{byte:02X}>" for byte in range(256)), "▁"]
+    tokens += [chr(code) for code in range(ord("!"), ord("~") + 1)]
+    vocabulary = {token: number for number, token in enumerate(tokens)}
+    tokenizer = Tokenizer(models.BPE(vocabulary, merges=[], unk_token="<unk>", byte_fallback=True))
+    tokenizer.normalizer = normalizers.Replace(" ", "▁")
+    tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    fast: Any = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        unk_token="<unk>",
+        bos_token="<|im_start|>",
+        eos_token="<|im_end|>",
+        add_prefix_space=False,
+        chat_template=TEMPLATE,
+    )
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokens),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=512,
+        bos_token_id=1,
+        eos_token_id=2,
+        initializer_range=0.05,
+    )
+    folder = tmp_path_factory.mktemp("base") / "Tiny-1M-Chat"
+    model: Any = LlamaForCausalLM(config)
+    model.lm_head.weight.data *= 6  # sure of its predictions, so that a wrong one shows
+    model.save_pretrained(folder)
+    fast.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tiny_adapter(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As PEFT saves one, with random weights that change every prediction."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(1)
+    projections = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+    settings = LoraConfig(r=4, lora_alpha=2, target_modules=projections, init_lora_weights=False, task_type="CAUSAL_LM")
+    folder = tmp_path_factory.mktemp("adapter")
+    get_peft_model(AutoModelForCausalLM.from_pretrained(tiny_base), settings).save_pretrained(str(folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def converters() -> Path:
+    return converter(PROJECT_ROOT / ".cache")
+
+
+@pytest.fixture(autouse=True)
+def cached_converters(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache of its own, with the converters in it for those tests that use them."""
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("CACHE_DIR", str(cache))
+    if "tiny_adapter" in request.fixturenames:
+        folder = request.getfixturevalue("converters")
+        cache.mkdir()
+        (cache / folder.name).symlink_to(folder)
+
+
+def finished_run(base: Path | str, adapter: Path, tmp_path: Path) -> Path:
+    section = BaseSection(model=str(base))
+    recipe = Recipe(name="brief", base=section, data=DataSection(source="maker/rows"))
+    run = Run("brief-1", "brief", "running", base=find_base(section).record, recipe=as_settings(recipe))
+    writer = RunWriter.create(tmp_path / "results", run)
+    shutil.copytree(adapter, writer.folder / "adapter")
+    writer.close("finished")
+    return writer.folder
+
+
+def by_peft(base: Path, adapter: Path | None = None) -> np.ndarray:
+    """Next-token probabilities after each token of ``TEXT``."""
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokens = AutoTokenizer.from_pretrained(base)(TEXT, return_tensors="pt").input_ids
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    if adapter is not None:
+        model = PeftModel.from_pretrained(model, str(adapter))
+    with torch.inference_mode():
+        probabilities: np.ndarray = torch.softmax(model(tokens).logits[0], dim=-1).numpy()
+    return probabilities
+
+
+def by_llama_cpp(model: Path, adapter: Path | None = None) -> np.ndarray:
+    """The same, with the library's high-level API."""
+    from llama_cpp import Llama
+
+    lora_path = str(adapter) if adapter else None
+    llama = Llama(str(model), lora_path=lora_path, n_ctx=256, logits_all=True, verbose=False)
+    llama.eval(llama.tokenize(TEXT.encode(), add_bos=False, special=True))
+    logits = np.array(llama.scores[: llama.n_tokens])
+    llama.close()
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+@pytest.fixture(scope="module")
+def merged(
+    tiny_base: Path, tiny_adapter: Path, converters: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    """The folder of a run after ``--merge q8_0`` on the command line."""
+    folder = tmp_path_factory.mktemp("merged")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RESULTS_DIR", str(folder / "results"))
+        patch.setenv("CACHE_DIR", str(converters.parent))
+        run = finished_run(tiny_base, tiny_adapter, folder)
+        assert export.main([run.name, "--merge", "q8_0"]) == 0
+    yield run
+
+
+def test_a_merged_model_predicts_what_peft_predicts(merged: Path, tiny_base: Path, tiny_adapter: Path) -> None:
+    """Without the adapter beside it; and the arena can chat with it: name and chat template are inside."""
+    made = merged / "model-Q8_0.gguf"
+    expected = by_peft(tiny_base, tiny_adapter)
+    assert np.abs(by_llama_cpp(made) - expected).max() < 0.06
+    assert np.abs(by_peft(tiny_base) - expected).max() > 0.3
+    header = read_header(made)
+    assert (header["general.name"], header["tokenizer.chat_template"]) == ("Tiny 1M Chat brief", TEMPLATE)
+    (noted,) = read_run(merged).exports
+    assert (noted.file, noted.kind, noted.quantization) == (made.name, "merged", "Q8_0")
+    assert (noted.size_bytes, noted.sha256) == (made.stat().st_size, sha256(made.read_bytes()).hexdigest())
+    assert noted.checked_prompts == 5 and 0 < noted.largest_difference < 0.06
+
+
+def test_an_adapter_predicts_what_peft_predicts(
+    tiny_base: Path,
+    tiny_adapter: Path,
+    merged: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Here with a base on the hub; and the run notes the file once, however often it is exported."""
+    files = {path.name: path.read_bytes() for path in tiny_base.iterdir()}
+    with HubServer() as hub:
+        hub.use(monkeypatch, tmp_path)
+        hub.add("maker/Tiny-1M-Chat", files)
+        folder = finished_run("maker/Tiny-1M-Chat", tiny_adapter, tmp_path)
+        earlier = replace(read_run(merged).exports[0], file="adapter.gguf", sha256="0" * 64)
+        export.record_export(folder, earlier)
+        export.record_export(folder, read_run(merged).exports[0])
+        assert export.main([str(folder)]) == 0
+    made = folder / "adapter.gguf"
+    assert f"{made} is ready: F16" in capsys.readouterr().out
+    of_merged, noted = read_run(folder).exports
+    assert of_merged.kind == "merged"
+    assert (noted.kind, noted.quantization, noted.checked_prompts) == ("adapter", "F16", 5)
+    assert (noted.size_bytes, noted.sha256) == (made.stat().st_size, sha256(made.read_bytes()).hexdigest())
+    assert 0 < noted.largest_difference < 0.01
+    header = read_header(made)
+    assert (header["general.name"], header["general.base_model.0.name"]) == ("brief", "Tiny 1M Chat")
+
+
+def test_a_wrong_export_is_not_kept(merged: Path, tiny_adapter: Path, tmp_path: Path) -> None:
+    """llama.cpp knows nothing of rank-stabilized LoRA, so here it applies such an adapter at half its strength.
+
+    Without that setting the same adapter passes, on the same base: a GGUF, whose weights are quantized.
+    """
+    found = find_base(BaseSection(str(merged / "model-Q8_0.gguf")))
+    folder = finished_run(found.location, tiny_adapter, tmp_path)
+    settings = folder / "adapter" / "adapter_config.json"
+    plain = settings.read_text()
+    (folder / "adapter.gguf").write_text("an earlier one")
+    settings.write_text(json.dumps(json.loads(plain) | {"use_rslora": True}))
+    with pytest.raises(export.ExportError, match=r"export of brief-1 is wrong, so it was not kept.*unharmed in"):
+        export.export_adapter(folder, found)
+    assert (folder / "adapter.gguf").read_text() == "an earlier one"
+    assert [path.name for path in folder.iterdir() if "gguf" in path.name] == ["adapter.gguf"]
+    assert not list((tmp_path / "cache").glob("export-*"))
+    settings.write_text(plain)
+    exported = export.export_adapter(folder, found)
+    assert 0 < exported.largest_difference < 0.1
+    assert (
+        np.abs(by_llama_cpp(Path(found.location), folder / "adapter.gguf") - by_llama_cpp(Path(found.location))).max()
+        > 0.3
+    )
+
+
+def test_without_a_connection_a_sentence_says_how_to_export_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The run itself is finished by then."""
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    with pytest.raises(ConverterError, match=r"pip could not fetch llama-cpp-python .*`python -m training.export RUN`"):
+        converter(tmp_path / "cache")
+    assert "once" in capsys.readouterr().err
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.mark.parametrize(("name", "nearest"), [("Q4KM", "Q4_K_M"), ("q8", "Q8_0"), ("Q4_K", "Q4_K_M"), ("f32", "F16")])
+def test_an_unknown_quantization_is_refused_with_the_nearest(
+    name: str, nearest: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything is loaded."""
+    folder = make_run(tmp_path)
+    assert export.main([str(folder), "--merge", name]) == 1
+    assert f"no quantization {name}: the nearest is {nearest}." in capsys.readouterr().err
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_run_that_is_not_there_is_refused_with_the_nearest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_run(tmp_path)
+    for name in ("demo", "demo-20260101-12000"):
+        assert export.main([name]) == 1
+        assert "The nearest is demo-20260101-120000." in capsys.readouterr().err
+    (tmp_path / "elsewhere").mkdir()
+    assert export.main([str(tmp_path / "elsewhere")]) == 1
+    assert "elsewhere has no run.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"origin": "imported"}, "was imported, its adapter is not here"),
+        ({"recipe": {}}, "The recipe kept with the run"),
+        ({"recipe": RECIPE | {"base": {"model": "/gone.gguf"}}}, "/gone.gguf is neither a file nor a folder here"),
+        ({"recipe": RECIPE, "base": Base("embedded", sha256="ab" * 32)}, "is not the file any more that"),
+    ],
+)
+def test_what_cannot_be_exported_is_said_in_a_sentence(
+    changes: dict[str, Any], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = make_run(tmp_path, **changes)
+    assert export.main([folder.name]) == 1
+    assert sentence in capsys.readouterr().err
+
+
+def test_an_unfinished_run_has_nothing_to_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = make_run(tmp_path)
+    shutil.rmtree(folder / "adapter")
+    assert export.main([folder.name]) == 1
+    assert "finish it with `python -m training.finetune --resume demo-20260101-120000`" in capsys.readouterr().err
+
+
+def test_push_takes_the_adapter_that_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is exported first only where it was not before."""
+    folder = make_run(tmp_path)
+    with HubServer() as hub:
+        hub.use(monkeypatch, tmp_path)
+        hub.tokens["hf_secret"] = "user"
+        monkeypatch.setenv("HF_TOKEN", "hf_secret")
+        assert export.main([folder.name, "--push", "user/demo", "--private"]) == 0
+        pushed = hub.repositories["model", "user/demo"]
+    assert pushed.private and pushed.files["adapter.gguf"] == (folder / "adapter.gguf").read_bytes()
+    assert re.search(r"http\S+/user/demo", capsys.readouterr().out)
