@@ -53,9 +53,7 @@ def has_gpu() -> bool:
 def load(recipe: Recipe, base: FoundBase, backend: Backend) -> "tuple[PeftModel, PreTrainedTokenizerFast]":
     """The base with a fresh adapter on it, the only part that learns, and its tokenizer. Raises ``BaseError``."""
     tokenizer = load_tokenizer(base)
-    model = (_load_unsloth if backend == "unsloth" else _load_peft)(recipe, base, tokenizer)
-    model.peft_config["default"].base_model_name_or_path = base.record.model  # and not a path of this machine
-    return model, tokenizer
+    return (_load_unsloth if backend == "unsloth" else _load_peft)(recipe, base, tokenizer), tokenizer
 
 
 def _load_peft(recipe: Recipe, base: FoundBase, tokenizer: "PreTrainedTokenizerFast") -> "PeftModel":

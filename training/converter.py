@@ -111,3 +111,10 @@ def _unpack(archive: Path, folder: Path) -> None:
 def _last_line(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1].removeprefix("ERROR: ").rstrip(".") if lines else "it said nothing"
+
+
+if __name__ == "__main__":  # what set-up does, so that the first export need not wait
+    try:
+        converter(cache_dir())
+    except ConverterError as missing:
+        sys.exit(str(missing))

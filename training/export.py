@@ -135,7 +135,8 @@ def _quantization(name: str) -> str:
     wanted = name.strip().upper().replace("-", "_")
     if wanted in QUANTIZATIONS:
         return wanted
-    near = difflib.get_close_matches(wanted, QUANTIZATIONS, n=1, cutoff=0)[0]
+    # of those that are equally near, the one of medium size, as Q4_K_M for Q4_K
+    near = max(QUANTIZATIONS, key=lambda each: (difflib.SequenceMatcher(a=wanted, b=each).ratio(), each.endswith("_M")))
     raise ExportError(f"There is no quantization {name}: the nearest is {near}. There are {', '.join(QUANTIZATIONS)}.")
 
 

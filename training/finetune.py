@@ -3,7 +3,7 @@
     python -m training.finetune training/recipes/demo.toml
     python -m training.finetune training/recipes/smollm2-r16.toml --set lora.rank=32 --set training.steps=120
     python -m training.finetune --resume r16-20261123-101500
-    accelerate launch --cpu --num_processes 2 -m training.finetune training/recipes/demo.toml
+    accelerate launch --multi_gpu --num_processes 2 -m training.finetune training/recipes/demo.toml
 
 Ctrl-C stops after the step in progress; --resume goes on from there. When training is done, the adapter is also written
 in the form that the arena uses, and offered there at once.
@@ -12,6 +12,7 @@ in the form that the arena uses, and offered there at once.
 import argparse
 import errno
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -26,9 +27,10 @@ from training.base import BaseError, FoundBase, find_base
 from training.chat import ChatError
 from training.recipe import Recipe, RecipeError, as_settings, from_settings, read_recipe
 from training.runlog import LogEntry, Run, RunError, RunWriter, read_log, read_run, run_id
-from training.settings import results_dir
+from training.settings import PROJECT_ROOT, results_dir
 
 if TYPE_CHECKING:
+    from peft import PeftModel
     from trl import SFTTrainer
 
     from training.progress import RunCallback
@@ -116,7 +118,7 @@ def finetune(recipe: Recipe, resumed: Resumed | None = None) -> int:
             raise FinetuneError(_sentence(error)) from error
         raise
     if writer is not None and status == 0:
-        _export(folder, base)
+        _export(folder)
     return status
 
 
@@ -246,22 +248,24 @@ def _finish(trainer: "SFTTrainer", callback: "RunCallback", folder: Path, writer
     if trainer.eval_dataset is not None and callback.evaluated_at != trainer.state.global_step:
         trainer.evaluate()
     if writer is not None:
-        trainer.accelerator.unwrap_model(trainer.model).save_pretrained(folder / "adapter")
-        (folder / "adapter" / "README.md").unlink(missing_ok=True)  # PEFT's empty form; a push writes a card
+        _save_adapter(trainer.accelerator.unwrap_model(trainer.model), folder / "adapter", writer.run)
         writer.close("finished")
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
 
 
-def _export(folder: Path, base: FoundBase) -> None:
-    from training import export
-    from training.converter import ConverterError
+def _save_adapter(model: "PeftModel", folder: Path, run: Run) -> None:
+    model.peft_config["default"].base_model_name_or_path = run.base.model if run.base else None  # not a path of here
+    model.save_pretrained(str(folder), save_embedding_layers=False)  # they are not trained; to ask costs a look-up
+    (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty form; a push writes a card
 
-    try:
-        written = export.export_adapter(folder, base)
-        export.record_export(folder, written)
-        print(f"{folder / written.file} is ready: the arena offers it as {read_run(folder).name}.")
-    except (export.ExportError, ConverterError) as error:
-        print(f"{error}\nThe adapter itself is in {folder / 'adapter'}.", file=sys.stderr)
+
+def _export(folder: Path) -> None:
+    """In a process of its own: it loads the base again, beside which the trained model need not stay in memory."""
+    if subprocess.run([sys.executable, "-m", "training.export", str(folder)], cwd=PROJECT_ROOT).returncode == 0:
+        print(f"The arena offers it as {read_run(folder).name}.")
+    else:
+        adapter, command = folder / "adapter", f"python -m training.export {folder.name}"
+        print(f"The adapter itself is in {adapter}. Export it later with: {command}", file=sys.stderr)
 
 
 def _last_step(folder: Path) -> LogEntry | None:

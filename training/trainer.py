@@ -5,6 +5,7 @@ instead of padded to the longest, as many of them in one pass as a step holds, a
 ``make bench`` prints what they save.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,27 @@ AttentionInterface.register(ATTENTION, attend_within_conversations)
 AttentionMaskInterface.register(ATTENTION, lambda *_, **__: None)
 
 
+def answer_loss(model: Any, inputs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Summed cross-entropy of the answers' tokens, nats, of conversations end to end in one row.
+
+    ``inputs`` as TRL's collator gives them with ``padding_free``: ``input_ids``, ``labels`` and ``position_ids`` of
+    shape (1, tokens). Also returns the log-probabilities, shape (answer tokens, vocabulary), and those tokens.
+    """
+    labels, positions = inputs["labels"], inputs["position_ids"]
+    predicting = (labels[0, 1:] != -100).nonzero()[:, 0]
+    targets = labels[0, predicting + 1]
+    starts = (positions[0] == 0).nonzero()[:, 0]
+    outputs = model(
+        input_ids=inputs["input_ids"],
+        position_ids=positions,
+        cu_seq_lens_q=torch.cat([starts, starts.new_tensor([positions.shape[1]])]),
+        use_cache=False,
+        logits_to_keep=predicting,
+    )
+    log_probabilities = F.log_softmax(outputs.logits[0].float(), dim=-1)
+    return F.nll_loss(log_probabilities, targets, reduction="sum"), log_probabilities, targets
+
+
 class AnswerTrainer(SFTTrainer):
     """Computes the vocabulary's logits at the answers only. TRL's own way to do so needs Triton, and so a GPU.
 
@@ -68,25 +90,13 @@ class AnswerTrainer(SFTTrainer):
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        labels, positions = inputs["labels"], inputs["position_ids"]
-        predicting = (labels[0, 1:] != -100).nonzero()[:, 0]
-        targets = labels[0, predicting + 1]
-        starts = (positions[0] == 0).nonzero()[:, 0]
-        outputs = model(
-            input_ids=inputs["input_ids"],
-            position_ids=positions,
-            cu_seq_lens_q=torch.cat([starts, starts.new_tensor([positions.shape[1]])]),
-            use_cache=False,
-            logits_to_keep=predicting,
-        )
-        log_probabilities = F.log_softmax(outputs.logits[0].float(), dim=-1)
-        loss = F.nll_loss(log_probabilities, targets, reduction="sum")
+        loss, log_probabilities, targets = answer_loss(model, inputs)
         if num_items_in_batch is None:
             loss = loss / max(1, len(targets))
         else:  # counts the answers' tokens of every pass and process of this step; processes are then averaged
             loss = loss / num_items_in_batch * self.accelerator.num_processes
-        self._note_metrics(log_probabilities.detach(), targets, positions.shape[1])
-        return (loss, outputs) if return_outputs else loss
+        self._note_metrics(log_probabilities.detach(), targets, inputs["input_ids"].shape[1])
+        return (loss, {"logits": log_probabilities}) if return_outputs else loss
 
     def _note_metrics(self, log_probabilities: torch.Tensor, targets: torch.Tensor, tokens: int) -> None:
         """The metrics that TRL's ``compute_loss`` keeps, under the same names."""

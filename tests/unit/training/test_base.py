@@ -2,74 +2,17 @@
 
 import subprocess
 import sys
-from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
 import pytest
-from gguf import GGMLQuantizationType, GGUFWriter, TokenType, quantize
+from gguf import GGUFWriter
 
+from tests.tiny_gguf import LAYERS, write_tiny
 from training.base import BaseError, find_base, load_config, load_model, load_tokenizer
 from training.recipe import BaseSection
-
-SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
-MERGES = ("h i", "hi !", "Ġ hi", "1 2", "0 1", "01 2")
-TEMPLATE = "{% for message in messages %}<|im_start|>{{ message.content }}<|im_end|>{% endfor %}"
-WIDTH, LAYERS = 32, 2
-
-
-def bytes_as_characters() -> list[str]:
-    """The 256 characters by which byte-level vocabularies write bytes."""
-    from transformers.convert_slow_tokenizer import bytes_to_unicode
-
-    return list(bytes_to_unicode().values())
-
-
-def write_tiny(path: Path, template: str | None = TEMPLATE, texts: Mapping[str, str] | None = None) -> Path:
-    """Write a chat model of two layers with quantized random weights and a vocabulary of 265 tokens."""
-    tokens = [*SPECIAL, *bytes_as_characters(), *(merge.replace(" ", "") for merge in MERGES)]
-    writer = GGUFWriter(path, "llama")
-    for key, text in (
-        {"general.name": "Tiny", "general.license": "mit", "tokenizer.ggml.pre": "smollm"} | dict(texts or {})
-    ).items():
-        writer.add_string(key, text)
-    writer.add_block_count(LAYERS)
-    writer.add_context_length(128)
-    writer.add_embedding_length(WIDTH)
-    writer.add_feed_forward_length(2 * WIDTH)
-    writer.add_head_count(4)
-    writer.add_head_count_kv(2)
-    writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_rope_freq_base(10_000.0)
-    writer.add_vocab_size(len(tokens))
-    writer.add_tokenizer_model("gpt2")
-    writer.add_token_list(tokens)
-    writer.add_token_types([TokenType.CONTROL] * len(SPECIAL) + [TokenType.NORMAL] * (len(tokens) - len(SPECIAL)))
-    writer.add_token_merges(list(MERGES))
-    writer.add_bos_token_id(1)
-    writer.add_eos_token_id(2)
-    if template:
-        writer.add_chat_template(template)
-    random = np.random.default_rng(0)
-    shapes = {"token_embd": (len(tokens), WIDTH)}
-    for layer in range(LAYERS):
-        shapes |= {f"blk.{layer}.attn_{part}": (WIDTH, WIDTH) for part in ("q", "output")}
-        shapes |= {f"blk.{layer}.attn_{part}": (WIDTH // 2, WIDTH) for part in ("k", "v")}
-        shapes |= {f"blk.{layer}.ffn_{part}": (2 * WIDTH, WIDTH) for part in ("gate", "up")}
-        shapes |= {f"blk.{layer}.ffn_down": (WIDTH, 2 * WIDTH)}
-    for name, shape in shapes.items():
-        packed = quantize(random.standard_normal(shape).astype(np.float32), GGMLQuantizationType.Q8_0)
-        writer.add_tensor(f"{name}.weight", packed, raw_dtype=GGMLQuantizationType.Q8_0)
-    for name in ("output_norm", *(f"blk.{layer}.{part}_norm" for layer in range(LAYERS) for part in ("attn", "ffn"))):
-        writer.add_tensor(f"{name}.weight", 1 + random.random(WIDTH, dtype=np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return path
 
 
 @pytest.fixture(scope="module")
