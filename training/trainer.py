@@ -84,41 +84,50 @@ def answer_loss(model: Any, inputs: Mapping[str, torch.Tensor]) -> tuple[torch.T
 class AnswerTrainer(SFTTrainer):
     """Computes the vocabulary's logits at the answers only. TRL's own way to do so needs Triton, and so a GPU.
 
-    Batches are one row of conversations end to end (``padding_free``).
+    Batches are one row of conversations end to end (``padding_free``). Metrics have TRL's names, and are means over
+    the answers' tokens, also on the held-out rows, where a mean over batches would depend on the size of these.
     """
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self._sums: dict[bool, torch.Tensor] = {}  # of training and of evaluation, since the last line of each
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         loss, log_probabilities, targets = answer_loss(model, inputs)
+        with torch.no_grad():
+            entropy = -(log_probabilities.exp() * log_probabilities).sum()
+            correct = (log_probabilities.argmax(dim=-1) == targets).sum()
+            counts = [len(targets), inputs["input_ids"].shape[1]]
+            sums = torch.stack([loss.detach(), entropy, correct, *loss.new_tensor(counts)])
+            everywhere = self.accelerator.reduce(sums, reduction="sum")
+            self._sums[model.training] = everywhere + self._sums.get(model.training, 0)
         if num_items_in_batch is None:
             loss = loss / max(1, len(targets))
         else:  # counts the answers' tokens of every pass and process of this step; processes are then averaged
             loss = loss / num_items_in_batch * self.accelerator.num_processes
-        self._note_metrics(log_probabilities.detach(), targets, inputs["input_ids"].shape[1])
         return (loss, {"logits": log_probabilities}) if return_outputs else loss
 
-    def _note_metrics(self, log_probabilities: torch.Tensor, targets: torch.Tensor, tokens: int) -> None:
-        """The metrics that TRL's ``compute_loss`` keeps, under the same names."""
-        entropy = -(log_probabilities.exp() * log_probabilities).sum()
-        correct = (log_probabilities.argmax(dim=-1) == targets).sum()
-        sums = torch.stack([entropy, correct.float(), torch.tensor(float(len(targets))), torch.tensor(float(tokens))])
-        entropy_sum, correct_sum, count, all_tokens = self.accelerator.reduce(sums, reduction="sum").tolist()
-        mode = "train" if self.model.training else "eval"
-        if count:
-            self._metrics[mode]["entropy"].append(entropy_sum / count)
-            self._metrics[mode]["mean_token_accuracy"].append(correct_sum / count)
-        if mode == "train":
-            self._total_train_tokens += int(all_tokens)
-            self._metrics[mode]["num_tokens"] = [self._total_train_tokens]
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        sums = self._sums.pop("eval_loss" not in logs, None)
+        if sums is not None:  # there are none for the summary of a run
+            loss, entropy, correct, answer_tokens, tokens = sums.tolist()
+            measured = {"entropy": entropy / answer_tokens, "mean_token_accuracy": correct / answer_tokens}
+            if "eval_loss" in logs:
+                logs |= {"eval_loss": loss / answer_tokens} | {f"eval_{name}": it for name, it in measured.items()}
+            else:
+                self._total_train_tokens += int(tokens)
+                logs |= measured | {"num_tokens": self._total_train_tokens}
+        super().log(logs, start_time)
 
 
 def encoded(
     rows: Dataset, tokenizer: "PreTrainedTokenizerFast", recipe: Recipe, template_date: str
 ) -> tuple[Dataset, int]:
-    """The conversations as tokens with loss on the answers, and how many were cut at the longest length.
+    """The conversations as tokens with loss on the answers, and how many of them were cut at the longest length.
 
-    Conversations of which no answer token fits are left out.
+    Conversations of which no answer token fits are not among them.
     """
     found = [encode(row["messages"], tokenizer, recipe.base.max_length, template_date) for row in rows]
     usable = [each for each in found if each is not None]
