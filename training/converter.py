@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePosixPath
 
 from training.settings import cache_dir
@@ -35,7 +35,12 @@ class ConverterError(Exception):
 
 def converter(cache: Path) -> Path:
     """The folder with llama.cpp's converters, fetched if this is the first call. Raises ``ConverterError``."""
-    runtime = version(RUNTIME)
+    try:
+        runtime = version(RUNTIME)
+    except PackageNotFoundError:
+        raise ConverterError(
+            f"{RUNTIME} is not installed here, so nothing can be exported: install it first."
+        ) from None
     folder = cache / f"llama.cpp-{runtime}"
     if folder.is_dir():
         return folder

@@ -1,9 +1,9 @@
 """What happens while a run trains: lines for its log, a progress bar, and the reasons to stop early."""
 
 import math
-import os
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -13,10 +13,8 @@ from accelerate import PartialState
 from tqdm import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from training.checkpoints import mark_complete
 from training.runlog import LogEntry, RunWriter
-
-COMPLETE = "complete"
-"""An empty file in a checkpoint whose every other file is on disk."""
 
 
 class StopRequest:
@@ -43,12 +41,12 @@ class StopRequest:
 class RunCallback(TrainerCallback):
     """Writes the log of one run. Only the first of several processes has a ``writer``; all of them stop together."""
 
-    def __init__(self, writer: RunWriter | None, stop: StopRequest, last: LogEntry | None) -> None:
-        """``last``: the line of the log after which a resumed run goes on."""
+    def __init__(self, writer: RunWriter | None, stop: StopRequest, before: Sequence[LogEntry]) -> None:
+        """``before``: the lines of the log after which a resumed run goes on."""
         self._writer = writer
         self._stop = stop
-        self._tokens_before = (last.tokens or 0) if last else 0
-        self._seconds_before = (last.elapsed_s or 0.0) if last else 0.0
+        self._tokens_before = max((entry.tokens or 0 for entry in before), default=0)
+        self._seconds_before = max((entry.elapsed_s or 0.0 for entry in before), default=0.0)
         self._line_at = self._started = time.monotonic()
         self._line_tokens = 0
         self._bar: tqdm[None] | None = None
@@ -94,9 +92,7 @@ class RunCallback(TrainerCallback):
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if self._writer is not None and args.output_dir is not None:
-            folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-            os.sync()  # a machine that stops now must not leave the mark without the files
-            (folder / COMPLETE).touch()
+            mark_complete(Path(args.output_dir) / f"checkpoint-{state.global_step}")
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if self._bar is not None:
