@@ -16,13 +16,15 @@ class Row:
 
     what: str
     target: str
-    """Such as ``≥ 0.97``."""
+    """Such as ``≥ 0.97``; empty: there is none."""
     measured: float
     n: int
     detail: str = ""
 
     @property
     def met(self) -> bool:
+        if not self.target:
+            return True
         bound = float(self.target[1:].split()[0])
         return self.measured >= bound if self.target.startswith("≥") else self.measured <= bound
 
