@@ -27,6 +27,11 @@ def choose_backend(recipe: Recipe) -> Backend:
     unsloth replaces parts of transformers and TRL when it is imported, so it must come before them: nothing that
     imports those may run before this.
     """
+    if recipe.optimizer.name == "adamw_8bit" and find_spec("bitsandbytes") is None and has_gpu():
+        raise BackendError(
+            "optimizer.name is adamw_8bit, but the package bitsandbytes is not installed: pip install -r "
+            "training/requirements-unsloth.txt, or set optimizer.name=adamw."
+        )
     wanted = recipe.training.backend
     installed = find_spec("unsloth") is not None
     if wanted == "trl" or (wanted == "auto" and not installed):
@@ -53,10 +58,10 @@ def has_gpu() -> bool:
 def load(recipe: Recipe, base: FoundBase, backend: Backend) -> "tuple[PeftModel, PreTrainedTokenizerFast]":
     """The base with a fresh adapter on it, the only part that learns, and its tokenizer. Raises ``BaseError``."""
     tokenizer = load_tokenizer(base)
-    return (_load_unsloth if backend == "unsloth" else _load_peft)(recipe, base, tokenizer), tokenizer
+    return _load_unsloth(recipe, base, tokenizer) if backend == "unsloth" else _load_peft(recipe, base), tokenizer
 
 
-def _load_peft(recipe: Recipe, base: FoundBase, tokenizer: "PreTrainedTokenizerFast") -> "PeftModel":
+def _load_peft(recipe: Recipe, base: FoundBase) -> "PeftModel":
     import torch
     from peft import LoraConfig, PeftModel, get_peft_model
 

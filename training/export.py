@@ -236,7 +236,7 @@ def _export(folder: Path, quantization: str | None) -> None:
     run = _run_with_adapter(folder)
     if run.status == "running":
         raise ExportError(f"The run {run.id} is still being trained: wait for it, or stop it first.")
-    base = _base_of(run)
+    base = base_of(run)
     export = export_adapter(folder, base) if quantization is None else export_merged(folder, base, quantization)
     record_export(folder, export)
     print(
@@ -246,7 +246,7 @@ def _export(folder: Path, quantization: str | None) -> None:
     )
 
 
-def _base_of(run: Run) -> FoundBase:
+def base_of(run: Run) -> FoundBase:
     """The base that the run was trained on. Raises ``ExportError``, ``BaseError`` and ``RecipeError``."""
     section = from_settings(run.recipe).base
     if run.base is not None and run.base.revision is not None:

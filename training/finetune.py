@@ -14,13 +14,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from training import checkpoints, data, quiet_waiting
+from training import backends, checkpoints, data, quiet_waiting
 from training.base import BaseError, FoundBase, find_base
 from training.chat import ChatError
-from training.recipe import Recipe, RecipeError, as_settings, from_settings, read_recipe
+from training.recipe import EMBEDDED, Recipe, RecipeError, as_settings, from_settings, read_recipe
 from training.runlog import Ended, Run, RunError, RunWriter, read_run, run_id
 from training.settings import PROJECT_ROOT, results_dir
 
@@ -36,7 +36,8 @@ class Resumed:
     """A stopped run and where it goes on."""
 
     folder: Path
-    run: Run
+    recipe: Recipe
+    base: FoundBase
     checkpoint: Path | None
     """``None``: it stopped before its first checkpoint, and starts again."""
 
@@ -66,9 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.resume:
             resumed = find_resumed(options.resume)
-            return finetune(from_settings(dict(resumed.run.recipe)), resumed)
+            return finetune(resumed.recipe, resumed)
         return finetune(read_recipe(options.recipe, options.overrides))
-    except (RecipeError, BaseError, data.DataError, ChatError, RunError, FinetuneError) as error:
+    except (RecipeError, BaseError, backends.BackendError, data.DataError, ChatError, RunError, FinetuneError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -78,17 +79,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def finetune(recipe: Recipe, resumed: Resumed | None = None) -> int:
     """Train, keep everything in the run's folder, export. Returns the exit status."""
-    base = find_base(recipe.base)  # cheap checks first: nothing heavy is loaded for what is not there
-    if resumed is not None and resumed.run.base is not None and resumed.run.base.sha256 != base.record.sha256:
-        raise FinetuneError(f"{base.record.model} is not the file any more that {resumed.run.id} was trained on.")
+    base = resumed.base if resumed else find_base(recipe.base)  # nothing heavy is loaded for what is not there
     data.check_source(recipe.data)
-
-    from training import backends
-
-    try:
-        backend = backends.choose_backend(recipe)
-    except backends.BackendError as error:
-        raise FinetuneError(str(error)) from None
+    backend = backends.choose_backend(recipe)
     from accelerate import PartialState
 
     from training.fit import Fit, FitError
@@ -101,16 +94,16 @@ def finetune(recipe: Recipe, resumed: Resumed | None = None) -> int:
     folder = _shared(writer.folder if writer else None)
     try:
         status = Fit(recipe, base, backend, folder, writer, resumed.checkpoint if resumed else None).run()
-    except (backends.BackendError, FitError) as error:
+    except FitError as error:
         raise FinetuneError(str(error)) from error
     if writer is not None:
-        _tell(folder, status)
+        _tell(recipe, folder, status)
     return EXIT_STATUS[status]
 
 
 def find_resumed(name: str) -> Resumed:
-    """The stopped run of this id or folder. Raises ``RunError`` or ``FinetuneError``."""
-    from training.export import find_run
+    """The stopped run of this id or folder, with the base and the data it began with. Raises what ``main`` tells."""
+    from training.export import ExportError, base_of, find_run
 
     folder = find_run(name)
     run = read_run(folder)
@@ -120,7 +113,13 @@ def find_resumed(name: str) -> Resumed:
         raise FinetuneError(f"{run.id} was imported: it cannot be resumed here.")
     if run.status == "finished":
         raise FinetuneError(f"{run.id} is finished; there is nothing to resume. Start a new run from its recipe.")
-    return Resumed(folder, run, checkpoints.latest(folder))
+    recipe = from_settings(run.recipe)
+    if run.data is not None and run.data.revision is not None:
+        recipe = replace(recipe, data=replace(recipe.data, revision=run.data.revision))
+    try:
+        return Resumed(folder, recipe, base_of(run), checkpoints.latest(folder))
+    except ExportError as error:
+        raise FinetuneError(str(error)) from None
 
 
 def _new_run(recipe: Recipe, base: FoundBase, backend: str) -> RunWriter:
@@ -155,13 +154,14 @@ def _shared(folder: Path | None) -> Path:
     return found[0]
 
 
-def _tell(folder: Path, status: Ended) -> None:
+def _tell(recipe: Recipe, folder: Path, status: Ended) -> None:
     """Export what is finished, and say how to go on."""
     if status == "finished":
         # In a process of its own: it loads the base again, beside which the trained model need not stay in memory.
         export = subprocess.run([sys.executable, "-m", "training.export", str(folder)], cwd=PROJECT_ROOT)
         if export.returncode == 0:
-            print(f"The arena offers it as {read_run(folder).name}.")
+            once = "" if recipe.base.model == EMBEDDED else " once its base is in models/ as a GGUF file"
+            print(f"The arena offers it as {recipe.name}{once}.")
         else:
             command = f"python -m training.export {folder.name}"
             print(f"The adapter itself is in {folder / 'adapter'}. Export it later with: {command}", file=sys.stderr)

@@ -2,7 +2,6 @@
 
 import errno
 import shutil
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -14,9 +13,10 @@ import transformers
 
 from training import backends, checkpoints, data
 from training.base import FoundBase
+from training.checkpoints import step_of
 from training.progress import RunCallback, StopRequest
 from training.recipe import Recipe
-from training.runlog import Ended, Run, RunError, RunWriter, read_log, read_run
+from training.runlog import DataCard, Ended, FilterStep, Run, RunError, RunWriter, read_log, read_run
 from training.trainer import encoded, make_trainer
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from trl import SFTTrainer
 
 FULL_BELOW_BYTES = 2**20
+NO_8BIT = "The optimizer adamw_8bit needs a GPU; plain AdamW was used."
 
 
 class FitError(Exception):
@@ -59,18 +60,24 @@ class Fit:
         with StopRequest() as stop:
             callback = RunCallback(self.writer, stop, read_log(self.folder).entries)
             trainer = self._trainer(callback)
-            trainer.train(resume_from_checkpoint=str(self.checkpoint) if self.checkpoint else None)
-        if callback.diverged:
-            return self._close("failed", callback.diverged)
-        if callback.interrupted_by:
-            reason = f"Stopped by {callback.interrupted_by} at step {trainer.state.global_step}."
-            return self._close("interrupted", reason)
-        if trainer.eval_dataset is not None and callback.evaluated_at != trainer.state.global_step:
-            trainer.evaluate()
+            if self.checkpoint and step_of(self.checkpoint) >= self.recipe.training.steps:
+                trainer._load_from_checkpoint(str(self.checkpoint))  # train() would take one more step
+                trainer.state = transformers.TrainerState.load_from_json(str(self.checkpoint / "trainer_state.json"))
+            else:
+                trainer.train(resume_from_checkpoint=str(self.checkpoint) if self.checkpoint else None)
+            if callback.diverged:
+                return self._close("failed", callback.diverged)
+            if callback.interrupted_by:
+                reason = f"Stopped by {callback.interrupted_by} at step {trainer.state.global_step}."
+                return self._close("interrupted", reason)
+            if trainer.eval_dataset is not None and callback.evaluated_at != trainer.state.global_step:
+                trainer.evaluate()
+            if self.writer is not None:
+                self._save(trainer, self.writer.run)
+            self._close("finished")
         if self.writer is not None:
-            self._save(trainer.accelerator.unwrap_model(trainer.model), self.writer.run)
             shutil.rmtree(self.folder / checkpoints.FOLDER, ignore_errors=True)
-        return self._close("finished")
+        return "finished"
 
     def _trainer(self, callback: RunCallback) -> "SFTTrainer":
         recipe = self.recipe
@@ -78,23 +85,21 @@ class Fit:
         transformers.logging.disable_progress_bar()
         datasets.disable_progress_bars()
         prepared = data.prepare(recipe.data, recipe.training.seed)
+        run = read_run(self.folder)
+        if run.data is not None and run.data.sha256 != prepared.card.sha256:
+            raise FitError(f"{prepared.card.name} is not any more what {run.id} was trained on: start a new run.")
         transformers.set_seed(recipe.training.seed)  # the adapter begins with random weights
         model, tokenizer = backends.load(recipe, self.base, self.backend)
-        started = datetime.fromtimestamp(read_run(self.folder).started_at or 0, UTC)
-        day = started.date().isoformat()  # some templates write one; a resume must not change it
+        day = datetime.fromtimestamp(run.started_at or 0, UTC).date().isoformat()  # a resume must not change it
         train, truncated = encoded(prepared.train, tokenizer, recipe, day)
         held_out = encoded(prepared.held_out, tokenizer, recipe, day)[0] if prepared.held_out is not None else None
+        too_short = f"is longer than base.max_length={recipe.base.max_length}, answers left out: raise it."
         if not len(train):
-            raise FitError(f"No answer fits into base.max_length={recipe.base.max_length}: raise it.")
+            raise FitError(f"Every conversation {too_short}")
+        if held_out is not None and len(held_out) < prepared.card.held_out_rows:
+            raise FitError(f"One of the held-out conversations {too_short}")
         if self.writer is not None:
-            card, too_long = prepared.card, len(prepared.train) - len(train)
-            unusable: Mapping[str, int] = {"no answer fits into base.max_length": too_long} if too_long else {}
-            trainable, total = model.get_nb_trainable_parameters()
-            self.writer.update(
-                data=replace(card, train_rows=len(train), truncated=truncated, unusable={**card.unusable, **unusable}),
-                trainable_parameters=trainable,
-                base=replace(self.base.record, parameters=total - trainable),
-            )
+            self._note(self.writer, prepared.card, len(train), truncated, model)
         trainer = make_trainer(
             recipe, self.backend, model, tokenizer, train, held_out, self.folder / checkpoints.FOLDER, callback
         )
@@ -102,10 +107,25 @@ class Fit:
             trainer.args.eval_on_start = False  # the log has that line
         return trainer
 
-    def _save(self, model: "PeftModel", run: Run) -> None:
+    def _note(self, writer: RunWriter, card: DataCard, rows: int, truncated: int, model: "PeftModel") -> None:
+        """Keep what is known once data and model are ready."""
+        filters, recipe = card.filters, self.recipe
+        if rows < card.train_rows:
+            filters = (*filters, FilterStep(f"an answer within {recipe.base.max_length} tokens", rows))
+        trainable, total = model.get_nb_trainable_parameters()
+        writer.update(
+            data=replace(card, train_rows=rows, truncated=truncated, filters=filters),
+            trainable_parameters=trainable,
+            base=replace(self.base.record, parameters=total - trainable),
+            notes=NO_8BIT if recipe.optimizer.name == "adamw_8bit" and not backends.has_gpu() else None,
+        )
+
+    def _save(self, trainer: "SFTTrainer", run: Run) -> None:
         adapter = self.folder / "adapter"
+        model: PeftModel = trainer.accelerator.unwrap_model(trainer.model)
         model.peft_config["default"].base_model_name_or_path = run.base.model if run.base else None  # no path of here
         model.save_pretrained(str(adapter), save_embedding_layers=False)  # they are not trained; to ask is a look-up
+        trainer.processing_class.save_pretrained(str(adapter))
         (adapter / "README.md").unlink(missing_ok=True)  # PEFT's empty form; a push writes a card
 
     def _close(self, status: Ended, reason: str | None = None) -> Ended:

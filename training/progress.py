@@ -53,7 +53,7 @@ class RunCallback(TrainerCallback):
         self.diverged: str | None = None
         """A sentence, once the loss was NaN or infinite."""
         self.interrupted_by: str | None = None
-        self.evaluated_at: int | None = None
+        self.evaluated_at = max((entry.step for entry in before if entry.kind == "eval"), default=None)
         """Step of the last evaluation on the held-out rows."""
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
@@ -82,13 +82,15 @@ class RunCallback(TrainerCallback):
                     f"optimizer.learning_rate, more optimizer.warmup_steps or a lower optimizer.max_grad_norm helps."
                 )
                 control.should_training_stop = True
+                control.should_save = control.should_evaluate = False  # there is nothing left to go on from
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if self._bar is not None:
             self._bar.update(state.global_step - self._bar.n)
-        if _any_process(self._stop.signal is not None):
+        if state.global_step < state.max_steps and _any_process(self._stop.signal is not None):
             self.interrupted_by = self._stop.signal or "a signal to another process"
             control.should_save = control.should_training_stop = True
+        control.should_log |= control.should_save  # so that a run resumed from here knows its tokens
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if self._writer is not None and args.output_dir is not None:
@@ -117,7 +119,8 @@ class RunCallback(TrainerCallback):
         )
 
     def _evaluation(self, state: TrainerState, logs: dict[str, Any]) -> LogEntry:
-        self._line_at = now = time.monotonic()  # its time is not the next step's
+        now = time.monotonic()
+        self._line_at += float(logs.get("eval_runtime", 0.0))  # not time in which tokens were trained on
         return LogEntry(
             step=state.global_step,
             kind="eval",

@@ -61,7 +61,7 @@ class DataCard:
     train_rows: int = 0
     held_out_rows: int = 0
     sha256: str | None = None
-    """Of the conversations trained on, in their order before shuffling."""
+    """Of the conversations trained on, in their order before shuffling, those without room for an answer included."""
     sources: Mapping[str, int] = field(default_factory=dict)
     """Rows trained on by their ``source`` column."""
     answer_words: tuple[int, ...] = ()
@@ -154,7 +154,9 @@ class LogEntry:
     step: int
     kind: Literal["train", "eval"]
     loss: float | None = None
-    """Mean cross-entropy of the answers' tokens, nats per token; NaN and infinity when it diverged."""
+    """Mean cross-entropy of the answers' tokens, nats per token; NaN and infinity when it diverged.
+
+    On a GPU the mean over held-out rows is TRL's: over batches."""
     epoch: float | None = None
     learning_rate: float | None = None
     grad_norm: float | None = None

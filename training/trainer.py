@@ -111,7 +111,7 @@ class AnswerTrainer(SFTTrainer):
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         sums = self._sums.pop("eval_loss" not in logs, None)
-        if sums is not None:  # there are none for the summary of a run
+        if sums is not None:  # the summary at the end has none
             loss, entropy, correct, answer_tokens, tokens = sums.tolist()
             measured = {"entropy": entropy / answer_tokens, "mean_token_accuracy": correct / answer_tokens}
             if "eval_loss" in logs:
@@ -147,10 +147,11 @@ def make_trainer(
 ) -> SFTTrainer:
     """A trainer that saves into ``checkpoints`` and tells ``callback`` what happens."""
     on_cpu = not has_gpu()
+    end_to_end = on_cpu and backend == "trl"
     settings = SFTConfig(
         output_dir=str(checkpoints),
         **_schedule(recipe, on_cpu),
-        **_passes(recipe, train, held_out, on_cpu and backend == "trl"),
+        **_passes(recipe, train, held_out, end_to_end),
         use_cpu=on_cpu,
         bf16=not on_cpu,
         gradient_checkpointing=not on_cpu,
@@ -159,16 +160,16 @@ def make_trainer(
         disable_tqdm=True,
         logging_nan_inf_filter=False,  # it would hide a diverged loss behind the mean of the others
     )
-    by_trl = backend == "trl" and on_cpu
-    if by_trl and model.config.model_type in PLAIN_ATTENTION:
+    if end_to_end and model.config.model_type in PLAIN_ATTENTION:
         model.set_attn_implementation(ATTENTION)
-    trainer: SFTTrainer = (AnswerTrainer if by_trl else SFTTrainer)(
+    collator = DataCollatorForLanguageModeling(tokenizer.pad_token_id, padding_free=True)
+    trainer: SFTTrainer = (AnswerTrainer if end_to_end else SFTTrainer)(
         model=model,
         args=settings,
         train_dataset=train,
         eval_dataset=held_out,
         processing_class=tokenizer,
-        data_collator=DataCollatorForLanguageModeling(tokenizer.pad_token_id, padding_free=True) if by_trl else None,
+        data_collator=collator if end_to_end else None,
         callbacks=[callback],
     )
     trainer.remove_callback(PrinterCallback)  # the progress bar says the same
