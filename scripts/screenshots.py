@@ -1,8 +1,9 @@
 """Take the README's pictures from the running app: ``python -m scripts.screenshots`` writes ``docs/screenshots/*.png``.
 
-The models are those of this installation; what they answer here is not kept.
+The models are those of this installation, with the fine-tunes that come along; what they answer here is not kept.
 """
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -70,13 +71,12 @@ def take(browser: Browser, view: View, url: str) -> Path:
 def main() -> None:
     """Take all pictures, each of a new conversation."""
     PICTURES.mkdir(parents=True, exist_ok=True)
-    with (
-        TemporaryDirectory() as folder,
-        live_app(Path(folder), RESULTS_DIR=str(Path(folder) / "results")) as app,
-        chromium() as browser,
-    ):
-        for view in VIEWS:
-            print(take(browser, view, app.url).relative_to(PROJECT_ROOT))
+    with TemporaryDirectory() as folder, chromium() as browser:
+        results = Path(folder) / "results"
+        shutil.copytree(PROJECT_ROOT / "results" / "published", results / "published")
+        with live_app(Path(folder), RESULTS_DIR=str(results)) as app:
+            for view in VIEWS:
+                print(take(browser, view, app.url).relative_to(PROJECT_ROOT))
 
 
 if __name__ == "__main__":
