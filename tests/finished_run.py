@@ -59,6 +59,9 @@ def make_run(tmp_path: Path, **changes: Any) -> Path:
     (adapter / "adapter_model.safetensors").write_bytes(b"weights" * 1000)
     config = {"peft_type": "LORA", "r": 16, "base_model_name_or_path": f"{tmp_path}/tiny"}
     (adapter / "adapter_config.json").write_text(json.dumps(config))
+    (adapter / "tokenizer.json").write_text("{}")
+    (adapter / "tokenizer_config.json").write_text('{"eos_token": "</s>"}')
+    (adapter / "chat_template.jinja").write_text("{{ messages }}")
     (adapter / "README.md").write_text(f"base_model: {tmp_path}/tiny")  # PEFT writes one by itself
     (writer.folder / "adapter.gguf").write_bytes(b"GGUF" + b"\0" * 100)
     (writer.folder / "checkpoints").mkdir()

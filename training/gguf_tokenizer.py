@@ -14,6 +14,9 @@ from typing import Any
 
 from training.gguf_header import read_header
 
+FORMAT = 1
+"""Of what is kept; a change of the rules below must raise it, or what was kept before would still be used."""
+
 # What Llama 3 and Qwen 2 publish in their tokenizer.json; they differ in how many digits make a word
 _WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|DIGITS| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"

@@ -20,6 +20,7 @@ from training.public import (
     ADAPTER_CONFIG,
     ADAPTER_WEIGHTS,
     RECIPE_FILE,
+    TOKENIZER_FILES,
     public_adapter_config,
     public_recipe,
     public_record,
@@ -29,7 +30,6 @@ from training.runlog import LOG_FILE, RUN_FILE, Run, RunError, read_log, read_ru
 Kind = Literal["model", "dataset"]
 TIMEOUT_S = 10.0
 LOG_IN = "log in with `hf auth login`, or set HF_TOKEN"
-_SETTING = {"model": "base.model", "dataset": "data.source"}
 _LOCAL = {"model": "name a local folder or a GGUF file", "dataset": "name a local file"}
 _NO_HUB = (ValueError, TypeError, KeyError)
 """What an answer raises that is no JSON, or not what a hub says."""
@@ -42,12 +42,15 @@ class HubError(Exception):
 
 def check_model(repo_id: str, revision: str | None = None) -> str | None:
     """Commit of a model that can be downloaded, or that is complete in the local cache. Raises ``HubError``."""
-    return _check("model", repo_id, revision)
+    return _check("model", repo_id, revision, "base.model")
 
 
-def check_dataset(repo_id: str, revision: str | None = None) -> str | None:
-    """Commit of a data set that can be downloaded, or that was prepared here before. Raises ``HubError``."""
-    return _check("dataset", repo_id, revision)
+def check_dataset(repo_id: str, revision: str | None = None, setting: str = "data.source") -> str | None:
+    """Commit of a data set that can be downloaded, or that was prepared here before.
+
+    Raises ``HubError``, which tells the user to mend ``setting``.
+    """
+    return _check("dataset", repo_id, revision, setting)
 
 
 def license_of(kind: Kind, repo_id: str, revision: str | None = None) -> str | None:
@@ -96,7 +99,8 @@ def push(folder: Path, repo_id: str, private: bool) -> str:
                 "make it private in its settings, name another one, or push without asking for privacy."
             )
         # Of an earlier push; an old adapter.gguf beside new weights would be another adapter.
-        stale = {file.rfilename for file in there.siblings or ()} & {ADAPTER_FILE, CHART_FILE} - files.keys()
+        optional = {ADAPTER_FILE, CHART_FILE, *TOKENIZER_FILES}
+        stale = {file.rfilename for file in there.siblings or ()} & optional - files.keys()
         api.create_commit(
             repo_id,
             [
@@ -112,11 +116,16 @@ def push(folder: Path, repo_id: str, private: bool) -> str:
     return str(address)
 
 
-def _check(kind: Kind, repo_id: str, revision: str | None) -> str | None:
+def _check(kind: Kind, repo_id: str, revision: str | None, setting: str) -> str | None:
     import httpx
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, RevisionNotFoundError
 
+    if os.path.isdir(repo_id):  # transformers and datasets would read that folder
+        raise HubError(
+            f"{setting} is the {_noun(kind)} {repo_id} on the hub, but the current folder holds a folder of that name, "
+            f"which would be read instead: start from another folder, or write ./{repo_id} if you mean that one."
+        )
     api = HfApi(token=_token())
     try:
         info = api.repo_info(repo_id, repo_type=kind, revision=revision, timeout=TIMEOUT_S)
@@ -125,8 +134,7 @@ def _check(kind: Kind, repo_id: str, revision: str | None) -> str | None:
         return info.sha
     except HFValidationError:
         raise HubError(
-            f"{repo_id} is not the name of a {_noun(kind)} on the hub: write {_SETTING[kind]} as user/name, "
-            f"or {_LOCAL[kind]}."
+            f"{repo_id} is not the name of a {_noun(kind)} on the hub: write {setting} as user/name, or {_LOCAL[kind]}."
         ) from None
     except RevisionNotFoundError:
         raise HubError(
@@ -137,17 +145,17 @@ def _check(kind: Kind, repo_id: str, revision: str | None) -> str | None:
         commit = _cached_model(repo_id, revision) if kind == "model" else _cached_dataset(repo_id, revision)
         if commit is not None:
             return commit
-        raise HubError(_why_not_found(error, kind, repo_id, api.endpoint)) from None
+        raise HubError(_why_not_found(error, kind, repo_id, setting, api.endpoint)) from None
 
 
-def _why_not_found(error: Exception, kind: Kind, repo_id: str, endpoint: str) -> str:
+def _why_not_found(error: Exception, kind: Kind, repo_id: str, setting: str, endpoint: str) -> str:
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
 
     which, has_token = f"the {_noun(kind)} {repo_id}", _token() is not None
     page, host = _page(kind, repo_id, endpoint), urlsplit(endpoint).netloc or endpoint
     cached = f"and {which} is not completely in the local cache"
     if isinstance(error, OfflineModeIsEnabled):
-        return f"HF_HUB_OFFLINE is set, {cached}: unset it once to download it, or {_LOCAL[kind]} as {_SETTING[kind]}."
+        return f"HF_HUB_OFFLINE is set, {cached}: unset it once to download it, or {_LOCAL[kind]} as {setting}."
     if isinstance(error, GatedRepoError):
         if has_token:
             return f"{_upper(which)} is gated and your token gives no access: ask for it at {page}, then try again."
@@ -155,7 +163,7 @@ def _why_not_found(error: Exception, kind: Kind, repo_id: str, endpoint: str) ->
     if isinstance(error, RepositoryNotFoundError):
         login = "that your token may read it" if has_token else LOG_IN
         return (
-            f"The hub knows no {_noun(kind)} {repo_id}: check the spelling (user/name) in {_SETTING[kind]}; "
+            f"The hub knows no {_noun(kind)} {repo_id}: check the spelling (user/name) in {setting}; "
             f"if it is private, which looks the same from outside, {'check ' if has_token else ''}{login}."
         )
     if isinstance(error, HfHubHTTPError):
@@ -164,13 +172,12 @@ def _why_not_found(error: Exception, kind: Kind, repo_id: str, endpoint: str) ->
             return f"The hub does not accept your token, so {which} cannot be read: {LOG_IN} anew."
         return (
             f"The hub at {host} answers with the error {status}, {cached}: try again later, "
-            f"or {_LOCAL[kind]} as {_SETTING[kind]}."
+            f"or {_LOCAL[kind]} as {setting}."
         )
     if isinstance(error, _NO_HUB):
         return f"What answers at {host} is not a hub, {cached}: check the network's login page, proxy and HF_ENDPOINT."
     return (
-        f"The hub at {host} cannot be reached, {cached}: connect once to download it, "
-        f"or {_LOCAL[kind]} as {_SETTING[kind]}."
+        f"The hub at {host} cannot be reached, {cached}: connect once to download it, or {_LOCAL[kind]} as {setting}."
     )
 
 
@@ -267,11 +274,13 @@ def _published_files(folder: Path, run: Run, repo_id: str) -> dict[str, Path | b
     """What the repository will hold, by name. PEFT reads an adapter from a repository's root."""
     log = read_log(folder)
     chart = loss_chart(log)
+    adapter = folder / "adapter"
     return {
         "README.md": model_card(run, log, repo_id).encode(),
         **({CHART_FILE: chart.encode()} if chart else {}),
         ADAPTER_CONFIG: public_adapter_config(folder, run),
-        ADAPTER_WEIGHTS: folder / "adapter" / ADAPTER_WEIGHTS,
+        ADAPTER_WEIGHTS: adapter / ADAPTER_WEIGHTS,
+        **{name: adapter / name for name in TOKENIZER_FILES if (adapter / name).is_file()},
         **({ADAPTER_FILE: folder / ADAPTER_FILE} if (folder / ADAPTER_FILE).is_file() else {}),
         RECIPE_FILE: public_recipe(run.recipe),
         RUN_FILE: public_record(folder),

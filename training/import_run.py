@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 
 from training import settings
@@ -169,8 +170,10 @@ def _name_of(source: Source) -> str:
     """The file's name; where every run's file is named alike, that of the nearest folder that says something."""
     path = source.files[0]
     if path.name in ("trainer_state.json", "trainer_log.jsonl") or "tfevents" in path.name:
-        telling = (folder.name for folder in path.parents if folder.name and not _TELLS_NOTHING.fullmatch(folder.name))
-        return next(telling, path.stem)
+        home = Path("~").expanduser().resolve()  # its name is that of a person
+        folders = takewhile(lambda folder: folder.resolve() != home, path.parents)
+        telling = (folder.name for folder in folders if folder.name and not _TELLS_NOTHING.fullmatch(folder.name))
+        return next(telling, path.stem.partition(".")[0])
     return path.stem
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from gguf import LlamaFileType
 from numpy.typing import NDArray
 
+from training.provenance import usable_cores
 from training.settings import PROJECT_ROOT
 
 Probabilities = NDArray[np.float32]
@@ -127,7 +128,7 @@ def _context(weights: Any, n_ctx: int) -> Any:
 
     parameters = C.llama_context_default_params()
     parameters.n_ctx = parameters.n_batch = parameters.n_ubatch = n_ctx
-    parameters.n_threads = parameters.n_threads_batch = len(os.sched_getaffinity(0))
+    parameters.n_threads = parameters.n_threads_batch = _threads()
     parameters.flash_attn_type = C.LLAMA_FLASH_ATTN_TYPE_DISABLED  # as PEFT computes it
     context = C.llama_init_from_model(weights, parameters)
     if not context:
@@ -163,9 +164,14 @@ def _quantize(source: str, result: str, file_type: int, errors: list[str]) -> No
 
     parameters = C.llama_model_quantize_default_params()
     parameters.ftype, parameters.allow_requantize = file_type, True
-    parameters.nthread = len(os.sched_getaffinity(0))
+    parameters.nthread = _threads()
     if status := C.llama_model_quantize(os.fsencode(source), os.fsencode(result), ctypes.byref(parameters)):
         raise LlamaError(f"llama.cpp could not quantize {Path(source).name} (status {status}): {_reason(errors)}.")
+
+
+def _threads() -> int:
+    """More than the container's quota allows would wait for each other."""
+    return max(1, int(usable_cores()))
 
 
 def _reason(errors: list[str]) -> str:

@@ -99,7 +99,7 @@ def _introduction(run: Run) -> str:
 def _with_peft(run: Run, repo_id: str) -> str:
     if run.base is None:
         return ""
-    where = json.dumps(run.base.model, ensure_ascii=False)
+    where, repository = json.dumps(run.base.model, ensure_ascii=False), json.dumps(repo_id)
     before = ""
     if run.base.kind == "gguf":
         before = "The adapter was trained on the dequantized weights of this GGUF file; put it into the working folder."
@@ -110,9 +110,9 @@ def _with_peft(run: Run, repo_id: str) -> str:
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-tokenizer = AutoTokenizer.from_pretrained({where})
+tokenizer = AutoTokenizer.from_pretrained({repository})
 base = AutoModelForCausalLM.from_pretrained({where})
-model = PeftModel.from_pretrained(base, {json.dumps(repo_id)})
+model = PeftModel.from_pretrained(base, {repository})
 ```"""
     return "\n\n".join(part for part in ("## Use with PEFT", before, code) if part)
 

@@ -1,10 +1,11 @@
 """What of a run may leave this machine: no path of it, and no row of the data.
 
-A path says who trained where; of each, only the last name is kept. Rows are not ours to pass on: many data sets state
-no license.
+A path says who trained where; of each, only the last name is kept, and of a home folder itself not even that. Rows are
+not ours to pass on: many data sets state no license.
 """
 
 import json
+import os.path
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,18 +14,30 @@ from typing import Any
 from training.runlog import RUN_FILE, Run
 
 ADAPTER_CONFIG, ADAPTER_WEIGHTS, RECIPE_FILE = "adapter_config.json", "adapter_model.safetensors", "recipe.toml"
-_PATH = re.compile(r"(?<![\w:/.])~?(?:/[^\s/'\"]+)+/([^\s/'\"]+)")
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+_NAME = r"(?:[^\s/'\"]|\b'\b)+"
+_PATH = re.compile(  # a blank is within a folder's name if that goes on to a slash; the last name may end there
+    rf"(?<![\w:/.~])(?P<folders>(?:~[\w.-]*|\.\.?|/{_NAME})(?:/{_NAME}(?: (?!~|\.\.?/){_NAME})*)*)/(?P<name>{_NAME})"
+)
+_IS_PATH = re.compile(r"(?:~[\w.-]*|\.{0,2})/")
+_HOMES = ("/home", "/Users")
 
 
 def without_paths(content: Any) -> Any:
-    """Texts, lists and mappings of them with each absolute path cut to its last name; web addresses stay."""
+    """Texts, lists and mappings of them with each path cut to its last name; web addresses and hub ids stay."""
     if isinstance(content, str):
-        return Path(content).name if content.startswith("/") else _PATH.sub(r"\1", content)
+        if _IS_PATH.match(content):
+            return _last_name(*os.path.split(content.rstrip("/")))
+        return _PATH.sub(lambda path: _last_name(path["folders"], path["name"]), content)
     if isinstance(content, Mapping):
         return {without_paths(key): without_paths(value) for key, value in content.items()}
     if isinstance(content, (list, tuple)):
         return [without_paths(item) for item in content]
     return content
+
+
+def _last_name(folders: str, name: str) -> str:
+    return "~" if folders in _HOMES else name
 
 
 def public_record(folder: Path) -> bytes:

@@ -16,8 +16,7 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from training import recipe_faults
 from training.recipe_faults import RecipeError as RecipeError
 from training.recipe_paths import EMBEDDED as EMBEDDED
-from training.recipe_paths import located, portable
-from training.settings import PROJECT_ROOT
+from training.recipe_paths import located, portable, restored
 
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
@@ -74,7 +73,10 @@ class DataSection:
     sample: Positive | None = None
     """Keep this many rows, drawn with the training seed."""
     held_out: Text | None = None
-    """A file or hub id of rows for ``eval_loss``. They are not filtered, but none of them is trained on."""
+    """A file or hub id of rows for ``eval_loss``. They are not filtered, but none of them is trained on.
+
+    Of a hub id it is the newest commit, with the same ``split`` as that of ``source``.
+    """
     held_out_rows: NotNegative = 0
     """Without ``held_out``: split off this many rows, drawn with the training seed."""
 
@@ -192,7 +194,7 @@ def as_settings(recipe: Recipe) -> dict[str, Any]:
 
 def from_settings(settings: Mapping[str, Any]) -> Recipe:
     """Inverse of ``as_settings``. Raises ``RecipeError`` when another version wrote what this one cannot read."""
-    recipe, faults, _ = _checked(_with_places(settings, lambda place: located(place, PROJECT_ROOT)))
+    recipe, faults, _ = _checked(_with_places(settings, restored))
     if recipe is None or faults:
         raise RecipeError(recipe_faults.listed("The recipe kept with the run", faults))
     return recipe

@@ -11,7 +11,7 @@ from training.settings import PROJECT_ROOT
 
 EMBEDDED = "embedded"
 """The model that comes with the installation."""
-ENDINGS = (".gguf", ".jsonl", ".json", ".parquet")
+PATH_ENDINGS = (".gguf", ".jsonl", ".json", ".parquet")
 
 
 def located(place: str, folder: Path) -> str:
@@ -19,7 +19,7 @@ def located(place: str, folder: Path) -> str:
     if place == EMBEDDED or not place or not place.isprintable():  # what cannot be printed is refused later
         return place
     path = folder / os.path.expanduser(place)
-    if place.startswith((".", "~", "/")) or place.casefold().endswith(ENDINGS) or os.path.exists(path):
+    if place.startswith((".", "~", "/")) or place.casefold().endswith(PATH_ENDINGS) or os.path.exists(path):
         # a link keeps its name: files in the hub's cache are links to blobs without one
         return os.path.realpath(path) if os.path.isdir(path) else os.path.join(os.path.realpath(path.parent), path.name)
     return place
@@ -37,6 +37,11 @@ def portable(place: str) -> str:
         if path.is_relative_to(folder):
             return start + path.relative_to(folder).as_posix()
     return place
+
+
+def restored(place: str) -> str:
+    """Inverse of ``portable``; an id of the hub stays one, whatever folders there are here."""
+    return located(place, PROJECT_ROOT) if place.startswith(("./", "~/", "/")) else place
 
 
 def is_local(place: str) -> bool:

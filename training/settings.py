@@ -12,7 +12,9 @@ def results_dir() -> Path:
 
 
 def cache_dir() -> Path:
-    """Holds llama.cpp's converters, once fetched (``CACHE_DIR``, default ``.cache/``)."""
+    """Holds what can be made again: ``llama.cpp-…/`` (its converters, once fetched), ``bases/`` (configuration and
+    tokenizer of GGUF files) and, while something is exported, ``export-…/`` (``CACHE_DIR``, default ``.cache/``).
+    """
     return _folder("CACHE_DIR", ".cache")
 
 

@@ -265,7 +265,6 @@ def test_a_sample_is_drawn_by_the_seed(write: Write) -> None:
             {"sources": ("arena/lists",)},
             r"data\.sources names arena/lists, but rows\.jsonl has only rows from arena/list",
         ),
-        ({"split": "test"}, r"data\.split and data\.revision are for data sets on the hub"),
     ],
 )
 def test_settings_that_leave_nothing_are_told(write: Write, settings: dict[str, Any], sentence: str) -> None:
@@ -379,10 +378,41 @@ def test_rows_come_from_the_hub(hub: HubServer) -> None:
         read("maker/talk", split="dev")
 
 
-def test_data_that_is_not_there_is_told_before_anything_is_read(hub: HubServer, write: Write) -> None:
-    with pytest.raises(DataError, match=r"There is no data file .*rows\.jsonl"):
-        check_source(DataSection(source="./rows.jsonl"))
+def test_data_is_asked_for_once(hub: HubServer) -> None:
+    """Reading it does not repeat the look beforehand, and a commit is a commit for the rows and for their license."""
+    hub.add("maker/talk", {"train.jsonl": json.dumps(row("a", "b")).encode()}, "dataset")
+    section = DataSection(source="maker/talk")
+    check_source(section)
+    looks = len(hub.requests)
+    hub.requests.clear()
+    prepare(section, 1)
+    info = "/api/datasets/maker/talk"
+    assert looks == 1
+    assert [request.path.partition("?")[0] for request in hub.requests].count(info) == 1
+
+
+def test_data_that_is_not_there_is_told_before_anything_is_read(hub: HubServer, write: Write, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"There is no data file .*nothing\.jsonl"):
+        check_source(DataSection(source=str(tmp_path / "nothing.jsonl")))
     with pytest.raises(DataError, match=r"The hub knows no data set maker/nothing"):
         check_source(DataSection(source="maker/nothing"))
-    with pytest.raises(DataError, match=r"The hub knows no data set maker/nothing"):
+    with pytest.raises(DataError, match=r"The hub knows no data set maker/nothing: .* in data\.held_out;"):
         check_source(DataSection(source=write([]), held_out="maker/nothing"))
+
+
+def test_held_out_rows_of_the_hub_are_those_of_the_same_split(hub: HubServer) -> None:
+    files = {f"{name}.jsonl": json.dumps(row(f"From {name}?", "Yes.")).encode() for name in ("train", "test")}
+    hub.add("maker/talk", {"test.jsonl": json.dumps(row("a", "b")).encode()}, "dataset")
+    hub.add("maker/held", files, "dataset")
+    held_out = read("maker/talk", split="test", held_out="maker/held").held_out
+    assert held_out is not None
+    assert held_out["messages"][0][0]["content"] == "From test?"
+
+
+def test_an_id_of_the_hub_is_no_file_here(hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recipe is resolved once, from its own folder; what lies in the current one does not matter any more."""
+    hub.add("maker/talk.v2", {"train.jsonl": json.dumps(row("On the hub?", "Yes.")).encode()}, "dataset")
+    (tmp_path / "maker").mkdir()
+    (tmp_path / "maker" / "talk.v2").touch()
+    monkeypatch.chdir(tmp_path)
+    assert questions(read("maker/talk.v2")) == ["On the hub?"]

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 
 from tests.finished_run import make_run
 from tests.hub_server import HubServer
-from training import export
+from training import conversion, export, llama_process
 from training.base import FoundBase, find_base, load_model, load_tokenizer
 from training.converter import ConverterError, converter
 from training.gguf_header import read_header
@@ -159,9 +160,11 @@ def merged(
 ) -> Iterator[Path]:
     """The folder of a run after ``--merge q8_0`` on the command line."""
     folder = tmp_path_factory.mktemp("merged")
+    (folder / "cache").mkdir()
+    (folder / "cache" / converters.name).symlink_to(converters)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RESULTS_DIR", str(folder / "results"))
-        patch.setenv("CACHE_DIR", str(converters.parent))
+        patch.setenv("CACHE_DIR", str(folder / "cache"))
         run = finished_run(tiny_base, tiny_adapter, folder)
         assert export.main([run.name, "--merge", "q8_0"]) == 0
     yield run
@@ -229,6 +232,36 @@ def test_a_wrong_export_is_not_kept(merged: Path, tiny_adapter: Path, tmp_path: 
     assert (folder / "adapter.gguf").read_text() == "an earlier one"
     assert [path.name for path in folder.iterdir() if "gguf" in path.name] == ["adapter.gguf"]
     assert not list((tmp_path / "cache").glob("export-*"))
+
+
+def test_weights_in_pytorchs_own_form_are_downloaded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A base that holds no others is accepted, so the converter must be given them."""
+    given: list[Path] = []
+    monkeypatch.setattr(conversion, "convert", lambda script, folder, *arguments: given.append(Path(folder)))
+    weights = {"pytorch_model-00001-of-00001.bin", "pytorch_model.bin.index.json"}
+    with HubServer() as hub, ThreadPoolExecutor() as pool:
+        hub.use(monkeypatch, tmp_path)
+        hub.add("maker/old", dict.fromkeys((*weights, "config.json", "training_args.bin"), b"{}"))
+        base = find_base(BaseSection("maker/old"))
+        conversion.base_as_gguf(base, tmp_path, pool).result()
+    assert {path.name for path in given[0].iterdir()} == {*weights, "config.json"}
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(0.5, 1), (2.5, 2)])
+def test_llama_cpp_takes_no_more_threads_than_the_container_may_run(
+    cores: float, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Threads beyond its quota would only wait for each other."""
+    taken = []
+
+    def quantize(source: bytes, result: bytes, parameters: Any) -> int:
+        taken.append(parameters._obj.nthread)
+        return 0
+
+    monkeypatch.setattr("llama_cpp.llama_model_quantize", quantize)
+    monkeypatch.setattr(llama_process, "usable_cores", lambda: cores)
+    llama_process._quantize("from.gguf", "to.gguf", 1, [])
+    assert taken == [threads]
 
 
 def test_without_a_connection_a_sentence_says_how_to_export_later(

@@ -181,7 +181,7 @@ def test_a_stop_request_ends_the_run_with_a_checkpoint(
     """As Ctrl-C and a shutting-down machine send it: the step is finished, saved, and the way on is named."""
     when_marked(monkeypatch, 2, lambda: os.kill(os.getpid(), signal.SIGTERM))
     assert finetune.main([str(recipe)]) == 130
-    folder, run, entries = only_run()
+    _, run, entries = only_run()
     assert (run.status, run.reason, entries[-1].step) == ("interrupted", "Stopped by SIGTERM at step 3.", 3)
     assert f"python -m training.finetune --resume {run.id}" in capfd.readouterr().err
     assert finetune.find_resumed(run.id).step == 3

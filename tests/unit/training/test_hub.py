@@ -125,6 +125,26 @@ def test_a_name_that_cannot_be_one_is_told(hub: HubServer) -> None:
         check_model("maker/tiny model")
 
 
+def test_a_folder_here_that_would_be_read_instead_is_told(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """transformers and datasets take a folder of the current one before they ask the hub."""
+    hub.add("maker/tiny", MODEL_FILES)
+    (tmp_path / "maker" / "tiny").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(HubError, match=r"base\.model is the model maker/tiny on the hub, but .* write \./maker/tiny"):
+        check_model("maker/tiny")
+
+
+def test_the_stand_in_is_reached_past_a_proxy(hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many machines reach the world through one, which cannot lead back to them."""
+    hub.add("maker/tiny", MODEL_FILES)
+    for variable in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    hub.use(monkeypatch, tmp_path / "hf")
+    assert Path(download("maker/tiny"), "model.safetensors").read_bytes() == MODEL_FILES["model.safetensors"]
+
+
 def test_a_broken_hub_is_told(hub: HubServer) -> None:
     hub.add("maker/tiny", MODEL_FILES)
     hub.broken = 503
@@ -251,8 +271,8 @@ def test_a_push_brings_all_that_others_need_in_one_commit(hub: HubServer, log_in
     assert pushed.private
     assert [commit.author for commit in pushed.commits] == [None, "ada"]
     assert set(pushed.files) - {".gitattributes"} == {
-        "README.md", "adapter.gguf", "adapter_config.json", "adapter_model.safetensors", "log.jsonl", "loss.svg",
-        "recipe.toml", "run.json",
+        "README.md", "adapter.gguf", "adapter_config.json", "adapter_model.safetensors", "chat_template.jinja",
+        "log.jsonl", "loss.svg", "recipe.toml", "run.json", "tokenizer.json", "tokenizer_config.json",
     }  # fmt: skip
     assert pushed.files["adapter_model.safetensors"] == b"weights" * 1000
     assert pushed.files["log.jsonl"] == (folder / "log.jsonl").read_bytes()
@@ -304,11 +324,12 @@ def test_pushing_again_replaces_what_was_pushed(hub: HubServer, log_in: None, tm
     folder = make_run(tmp_path)
     push(folder, "ada/demo", private=False)
     (folder / "adapter.gguf").unlink()
+    (folder / "adapter" / "chat_template.jinja").unlink()
     (folder / "adapter" / "adapter_model.safetensors").write_bytes(b"better!" * 1000)
     push(folder, "ada/demo", private=False)
     files = hub.repositories["model", "ada/demo"].files
     assert files["adapter_model.safetensors"] == b"better!" * 1000
-    assert "adapter.gguf" not in files
+    assert not {"adapter.gguf", "chat_template.jinja"} & files.keys()
 
 
 def test_what_should_be_private_is_not_pushed_where_all_can_read(hub: HubServer, log_in: None, tmp_path: Path) -> None:

@@ -139,6 +139,17 @@ class TestTrainerState:
         base = read_run(done.folders[0]).base
         assert base is not None and (base.model, base.kind) == ("Llama-3.2-1B", "folder")
 
+    def test_the_home_folder_names_no_run(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It is called like the person. What a log's own name says of the machine is no name either."""
+        home = tmp_path / "home" / "ada"
+        monkeypatch.setenv("HOME", str(home))
+        state = written(home / "checkpoint-3" / "trainer_state.json", STATE)
+        run, _, _ = imported(state, tmp_path / "results")
+        assert (run.name, run.id.rpartition("-")[0].rpartition("-")[0]) == ("trainer_state", "trainer-state")
+        (home / EVENTS_NAME).write_bytes(TORCH_EVENTS.read_bytes())
+        run, _, _ = imported(home / EVENTS_NAME, tmp_path / "results")
+        assert run.name == "events"
+
     def test_newest_checkpoint_of_an_output_folder(self, tmp_path: Path) -> None:
         """By its step, not by its name: 100 comes after 20. One cut off while it was written is passed over."""
         for step in (20, 100):

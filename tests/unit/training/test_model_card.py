@@ -74,6 +74,7 @@ def test_the_examples_name_the_base_and_the_adapter(run: Run, base: Base, loads:
     compile(python, "card", "exec")
     assert f"AutoModelForCausalLM.from_pretrained({loads})" in python
     assert 'PeftModel.from_pretrained(base, "ada/demo")' in python
+    assert 'AutoTokenizer.from_pretrained("ada/demo")' in python, "a GGUF's own would make other tokens"
     assert shlex.split(shell[0])[:4] == ["hf", "download", "ada/demo", "adapter.gguf"]
     assert shlex.split(shell[1]) == ["llama-cli", "-m", runs, "--lora", "adapter.gguf"]
 

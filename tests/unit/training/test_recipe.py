@@ -47,7 +47,9 @@ def test_every_recipe_of_the_project_can_be_read_and_kept(path: Path) -> None:
     ],
 )
 def test_the_studys_recipes_say_what_the_study_states(name: str, base: str, rank: int, steps: int) -> None:
-    """Every setting that its write-up gives."""
+    """Every setting that its write-up gives; of the run of rank 32 it gives rank, steps, base and data only, and the
+    recipe takes the rest from the runs of rank 16.
+    """
     recipe = read_recipe(PROJECT_ROOT / "training" / "recipes" / f"{name}.toml")
     assert (recipe.name, recipe.base.model, recipe.base.max_length) == (name, base, 2048)
     assert recipe.data.source == "mlabonne/FineTome-100k"
@@ -254,6 +256,14 @@ def test_a_run_keeps_paths_that_hold_elsewhere(tmp_path: Path, monkeypatch: pyte
     assert (kept["base"]["model"], kept["data"]["held_out"]) == ("~/m.gguf", f"{tmp_path}/rows.jsonl")
     monkeypatch.chdir(home)
     assert from_settings(kept) == recipe
+
+
+def test_a_kept_id_of_the_hub_stays_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the project holds a folder of that name, as it does of this one."""
+    monkeypatch.chdir(tmp_path)
+    kept = as_settings(recipe_of(tmp_path, SMALL.replace("user/data", "training/data")))
+    assert (PROJECT_ROOT / "training" / "data").is_dir()
+    assert from_settings(kept).data.source == "training/data"
 
 
 def test_a_kept_recipe_of_another_version_is_refused(tmp_path: Path) -> None:

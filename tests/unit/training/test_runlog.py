@@ -1,6 +1,7 @@
 """A run's folder: what was written stays readable whatever ends the writer, and its status is the truth."""
 
 import fcntl
+import itertools
 import json
 import math
 import multiprocessing
@@ -326,22 +327,26 @@ class TestResume:
 def test_reader_never_sees_half_a_record(tmp_path: Path) -> None:
     """While run.json grows and shrinks, every look at it finds a whole one, and no stray files remain."""
     writer = RunWriter.create(tmp_path, RUN)
-    done = threading.Event()
+    enough = threading.Event()
 
     def rewrite() -> None:
-        for number in range(60):
+        for number in itertools.count():
+            if enough.is_set():
+                break
             writer.update(notes="x" * (200_000 * (number % 2)), steps=number)
-        done.set()
 
     seen = set()
     thread = threading.Thread(target=rewrite)
     thread.start()
-    while not done.is_set():
-        run = read_run(writer.folder)
-        assert len(run.notes or "") in (0, 200_000)
-        seen.add(run.steps)
-    thread.join()
-    assert len(seen) > 5
+    try:
+        while len(seen) < 20 and thread.is_alive():
+            run = read_run(writer.folder)
+            assert len(run.notes or "") in (0, 200_000)
+            seen.add(run.steps)
+    finally:
+        enough.set()
+        thread.join()
+    assert len(seen) == 20
     writer.close("finished")
     assert file_names(writer.folder) == {"run.json", "log.jsonl", "run.lock"}
 
