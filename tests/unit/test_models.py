@@ -1,6 +1,5 @@
 """Which models are found, what is said of them, and why a file cannot be used. Everything goes through ``discover``."""
 
-import ctypes
 import hashlib
 import importlib.util
 import json
@@ -19,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import llama_cpp
 import pytest
 
 from evaluation.models import Catalog, ChatModel, discover
 from evaluation.models.gguf_header import HeaderReader
+from tests import by_llama_cpp
 from tests.gguf_files import CHAT_METADATA, Metadata, write_gguf, write_lora_adapter
 from training.runlog import Base, Run, RunWriter, Status
 
@@ -588,13 +587,5 @@ def test_llama_cpp_agrees_on_which_adapters_fit(folders: Folders) -> None:
     runs = [model.adapter.run for model in folders.discover().models if model.base.path == embedded and model.adapter]
     assert runs == ["of-embedded", "one-projection"]
 
-    silent = llama_cpp.llama_log_callback(lambda level, text, data: None)
-    llama_cpp.llama_log_set(silent, ctypes.c_void_p())
-    model = llama_cpp.llama_model_load_from_file(os.fsencode(embedded), llama_cpp.llama_model_default_params())
-    assert model
-    try:
-        files = sorted(folders.results.glob("runs/*/adapter.gguf"))
-        accepted = [file for file in files if llama_cpp.llama_adapter_lora_init(model, os.fsencode(file))]
-        assert [file.parent.name for file in accepted] == runs
-    finally:
-        llama_cpp.llama_model_free(model)
+    accepted = by_llama_cpp.accepted_adapters(embedded, sorted(folders.results.glob("runs/*/adapter.gguf")))
+    assert [file.parent.name for file in accepted] == runs

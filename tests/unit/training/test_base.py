@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from gguf import GGUFWriter, TokenType
 
+from tests import by_llama_cpp
 from tests.hub_server import HubServer
 from tests.tiny_gguf import LAYERS, TEMPLATE, write_tiny
 from training import gguf_tokenizer
@@ -76,14 +77,13 @@ def test_weights_of_a_gguf_can_be_trained_and_saved(tiny: Path, tmp_path: Path) 
 
 def test_text_becomes_the_tokens_that_llama_cpp_reads(tiny: Path) -> None:
     """Also digits, which this vocabulary keeps apart although it could merge them, and the tokens that end a text."""
-    llama_cpp = pytest.importorskip("llama_cpp")
-    vocabulary = llama_cpp.Llama(str(tiny), vocab_only=True, verbose=False)
+    texts = ("hi! hi  hi\n\n hi", "012 or 12", "½ Ä 漢", "<|im_start|>hi<|im_end|>")
+    expected = by_llama_cpp.vocabulary(tiny, texts)
     tokenizer = load_tokenizer(find_base(section(tiny)))
-    for text in ("hi! hi  hi\n\n hi", "012 or 12", "½ Ä 漢", "<|im_start|>hi<|im_end|>"):
-        tokens = tokenizer(text, add_special_tokens=False).input_ids
-        assert tokens == vocabulary.tokenize(text.encode(), add_bos=False, special=True)
-        assert tokenizer.decode(tokens) == text
-    assert (tokenizer.bos_token_id, tokenizer.eos_token_id) == (vocabulary.token_bos(), vocabulary.token_eos())
+    tokens = [tokenizer(text, add_special_tokens=False).input_ids for text in texts]
+    assert tokens == expected["tokens"]
+    assert tuple(map(tokenizer.decode, tokens)) == texts
+    assert (tokenizer.bos_token_id, tokenizer.eos_token_id) == (expected["bos"], expected["eos"])
     assert tokenizer.pad_token is not None
     assert tokenizer.apply_chat_template([{"role": "user", "content": "hi"}], tokenize=False) == (
         "<|im_start|>hi<|im_end|>"
@@ -235,7 +235,6 @@ def strings(gguf: bytes, key: str) -> list[str]:
 @pytest.mark.parametrize("name", ["llama-bpe", "qwen2"])
 def test_real_vocabularies_give_the_tokens_of_llama_cpp(name: str, tmp_path: Path) -> None:
     """Those of Llama 3 and Qwen 2, as far as the text can become tokens of them: all would take long to read."""
-    llama_cpp = pytest.importorskip("llama_cpp")
     from transformers.convert_slow_tokenizer import bytes_to_unicode
 
     whole = converter(PROJECT_ROOT / ".cache") / "models" / f"ggml-vocab-{name}.gguf"
@@ -265,8 +264,7 @@ def test_real_vocabularies_give_the_tokens_of_llama_cpp(name: str, tmp_path: Pat
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.close()
-    vocabulary = llama_cpp.Llama(str(tmp_path / "few.gguf"), vocab_only=True, verbose=False)
     tokenizer = load_tokenizer(find_base(section(tmp_path / "few.gguf")))
     found = tokenizer(WORDS, add_special_tokens=False).input_ids
-    assert found == vocabulary.tokenize(WORDS.encode(), add_bos=False)
+    assert [found] == by_llama_cpp.vocabulary(tmp_path / "few.gguf", [WORDS])["tokens"]
     assert tokenizer.decode(found) == WORDS

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests import by_llama_cpp
 from tests.finished_run import make_run
 from tests.hub_server import HubServer
 from training import conversion, export, llama_process
@@ -133,14 +134,9 @@ def by_peft(base: Path, adapter: Path | None = None) -> np.ndarray:
     return probabilities
 
 
-def by_llama_cpp(model: Path) -> np.ndarray:
+def with_llama_cpp(model: Path) -> np.ndarray:
     """The same, with the library's high-level API."""
-    from llama_cpp import Llama
-
-    llama = Llama(str(model), n_ctx=256, logits_all=True, verbose=False)
-    llama.eval(llama.tokenize(TEXT.encode(), add_bos=False, special=True))
-    logits = np.array(llama.scores[: llama.n_tokens])
-    llama.close()
+    logits = np.array(by_llama_cpp.logits(model, TEXT))
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return powers / powers.sum(axis=-1, keepdims=True)
 
@@ -174,7 +170,7 @@ def test_a_merged_model_predicts_what_peft_predicts(merged: Path, tiny_base: Pat
     """Without the adapter beside it; and the arena can chat with it: name and chat template are inside."""
     made = merged / "model-Q8_0.gguf"
     expected = by_peft(tiny_base, tiny_adapter)
-    assert np.abs(by_llama_cpp(made) - expected).max() < 0.06
+    assert np.abs(with_llama_cpp(made) - expected).max() < 0.06
     assert np.abs(by_peft(tiny_base) - expected).max() > 0.3
     header = read_header(made)
     assert (header["general.name"], header["tokenizer.chat_template"]) == ("Tiny 1M Chat brief", TEMPLATE)
