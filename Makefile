@@ -22,7 +22,7 @@ format: setup-dev  ## format the code and mend what can be mended
 	$(PYTHON_IN_VENV) -m ruff check --fix .
 	$(PYTHON_IN_VENV) -m ruff format .
 
-bench: setup-dev  ## speed and memory of the engine on this machine (MODEL=model.gguf measures that one too)
+bench: setup-dev  ## speed and memory of engine and training on this machine (MODEL=model.gguf measures that one too)
 	$(PYTHON_IN_VENV) -m benchmarks $(if $(MODEL),--model '$(MODEL)')
 
 screenshots: setup-dev  ## the README's pictures, taken from the running app
