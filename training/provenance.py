@@ -44,7 +44,7 @@ def training_host() -> TrainingHost:
         cpu=_cpu(),
         cores=usable_cores(),
         memory_bytes=_memory_bytes(),
-        system=f"{platform.system()} {platform.release().split('-')[0]} {platform.machine()}",
+        system=f"{platform.system()} {'.'.join(platform.release().split('.')[:2])} {platform.machine()}",
         gpu=_gpu(),
     )
 

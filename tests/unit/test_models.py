@@ -22,6 +22,7 @@ import pytest
 
 from evaluation.models import Catalog, ChatModel, discover
 from evaluation.models.gguf_header import HeaderReader
+from evaluation.settings import PROJECT_ROOT
 from tests import by_llama_cpp
 from tests.gguf_files import CHAT_METADATA, Metadata, write_gguf, write_lora_adapter
 from training.runlog import Base, Run, RunWriter, Status
@@ -589,3 +590,11 @@ def test_llama_cpp_agrees_on_which_adapters_fit(folders: Folders) -> None:
 
     accepted = by_llama_cpp.accepted_adapters(embedded, sorted(folders.results.glob("runs/*/adapter.gguf")))
     assert [file.parent.name for file in accepted] == runs
+
+
+def test_the_fine_tunes_that_come_along_are_offered(folders: Folders) -> None:
+    """On first start, with no download, there is something to compare the embedded model with."""
+    models = discover(folders.models, PROJECT_ROOT / "results", folders.cache).models
+    base = models[0]
+    tuned = {model.name for model in models if model.adapter and model.base == base.base}
+    assert tuned >= {f"{base.name} + {name}" for name in ("r16", "r32", "concise")}

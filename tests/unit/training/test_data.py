@@ -10,8 +10,9 @@ import pytest
 
 from tests.hub_server import HubServer
 from training.data import DataError, Prepared, check_source, prepare
-from training.recipe import DataSection
+from training.recipe import DataSection, read_recipe
 from training.runlog import FilterStep
+from training.settings import PROJECT_ROOT
 
 Stored = Mapping[str, Any]
 Write = Callable[..., str]
@@ -416,3 +417,11 @@ def test_an_id_of_the_hub_is_no_file_here(hub: HubServer, tmp_path: Path, monkey
     (tmp_path / "maker" / "talk.v2").touch()
     monkeypatch.chdir(tmp_path)
     assert questions(read("maker/talk.v2")) == ["On the hub?"]
+
+
+def test_our_own_conversations_are_all_usable() -> None:
+    """The demo recipes train on them: none is lost to a filter, and none is in both files."""
+    recipe = read_recipe(PROJECT_ROOT / "training/recipes/smollm2-r16.toml")
+    card = prepare(recipe.data, recipe.training.seed).card
+    assert (card.train_rows, card.held_out_rows, card.unusable, card.license) == (385, 60, {}, "apache-2.0")
+    assert len(card.sources) == 9
