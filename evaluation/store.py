@@ -27,6 +27,7 @@ from evaluation import response_table
 from evaluation.host import host
 from evaluation.records import FORMAT_VERSION, Response
 from evaluation.response_table import ConversationSummary
+from training.runlog import append_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -151,15 +152,7 @@ class _Writer:
         size = os.fstat(descriptor).st_size
         if size and os.pread(descriptor, 1, size - 1) != b"\n":
             line = b"\n" + line  # an earlier record was cut short and could not be taken back
-        try:
-            written = os.write(descriptor, line)
-            while written < len(line):  # a full disk takes a part; the rest then names the error
-                written += os.write(descriptor, line[written:])
-            os.fsync(descriptor)
-        except OSError:
-            with suppress(OSError):
-                os.ftruncate(descriptor, size)
-            raise
+        append_whole(descriptor, line)
 
 
 @dataclass(frozen=True)

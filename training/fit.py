@@ -14,6 +14,7 @@ import transformers
 from training import backends, checkpoints, data
 from training.base import FoundBase
 from training.checkpoints import step_of
+from training.export import ADAPTER_FOLDER
 from training.progress import RunCallback, StopRequest
 from training.recipe import Recipe
 from training.runlog import DataCard, Ended, FilterStep, Run, RunError, RunWriter, read_log, read_run
@@ -121,7 +122,7 @@ class Fit:
         )
 
     def _save(self, trainer: "SFTTrainer", run: Run) -> None:
-        adapter = self.folder / "adapter"
+        adapter = self.folder / ADAPTER_FOLDER
         model: PeftModel = trainer.accelerator.unwrap_model(trainer.model)
         model.peft_config["default"].base_model_name_or_path = run.base.model if run.base else None  # no path of here
         model.save_pretrained(str(adapter), save_embedding_layers=False)  # they are not trained; to ask is a look-up

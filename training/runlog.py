@@ -62,6 +62,7 @@ __all__ = [
     "RunWriter",
     "Status",
     "TrainingHost",
+    "append_whole",
     "is_held",
     "read_log",
     "read_run",
@@ -139,16 +140,7 @@ class RunWriter:
         with _told(f"The log of the run {self.run.id} cannot be written in {self.folder}", "resume the run"):
             descriptor = os.open(self.folder / LOG_FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
             try:
-                size = os.fstat(descriptor).st_size
-                try:
-                    written = os.write(descriptor, line)
-                    while written < len(line):  # a full disk takes a part; the rest then names the error
-                        written += os.write(descriptor, line[written:])
-                    os.fsync(descriptor)
-                except OSError:
-                    with suppress(OSError):
-                        os.ftruncate(descriptor, size)
-                    raise
+                append_whole(descriptor, line)
             finally:
                 os.close(descriptor)
 
@@ -179,6 +171,20 @@ class RunWriter:
         except BaseException:
             self.release()
             raise
+
+
+def append_whole(descriptor: int, content: bytes) -> None:
+    """Append to an open file; on disk when this returns. Raises ``OSError``, and takes back what was written before."""
+    size = os.fstat(descriptor).st_size
+    try:
+        written = os.write(descriptor, content)
+        while written < len(content):  # a full disk takes a part; the rest then names the error
+            written += os.write(descriptor, content[written:])
+        os.fsync(descriptor)
+    except OSError:
+        with suppress(OSError):
+            os.ftruncate(descriptor, size)
+        raise
 
 
 def read_run(folder: Path) -> Run:

@@ -17,7 +17,7 @@ from trl import SFTConfig, SFTTrainer
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from training.backends import Backend, has_gpu
-from training.chat import encode
+from training.chat import NO_LOSS, encode
 from training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 TOKENS_PER_PASS = 4096
 """On the CPU, the most tokens that are laid end to end: more fill the memory and gain nothing."""
-
-
 ATTENTION = "within_conversations"
 PLAIN_ATTENTION = ("llama", "qwen2", "qwen3", "smollm3")
 """Architectures whose attention is the plain causal one, without a sliding window or the like."""
@@ -67,7 +65,7 @@ def answer_loss(model: Any, inputs: Mapping[str, torch.Tensor]) -> tuple[torch.T
     shape (1, tokens). Also returns the log-probabilities, shape (answer tokens, vocabulary), and those tokens.
     """
     labels, positions = inputs["labels"], inputs["position_ids"]
-    predicting = (labels[0, 1:] != -100).nonzero()[:, 0]
+    predicting = (labels[0, 1:] != NO_LOSS).nonzero()[:, 0]
     targets = labels[0, predicting + 1]
     starts = (positions[0] == 0).nonzero()[:, 0]
     outputs = model(
