@@ -5,6 +5,7 @@ them here, so that the arena, the leaderboard and a notebook agree. Unknown is `
 ``results/README.md`` describes the stored form.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -60,6 +61,8 @@ class ModelRef:
     """Id of the training run (its folder's name under ``results/runs/`` or ``results/published/runs/``)."""
     adapter_sha256: str | None = None
     adapter_scale: float | None = None
+    size_bytes: int | None = None
+    """Of the files it is made of: base and adapter."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,42 @@ class Place:
     """0-based pane."""
     attempt: int = 0
     """0 for the first answer to this message, then one more per regeneration or edit."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Which cell of which benchmark a response fills, and what else the machine did meanwhile."""
+
+    benchmark: str
+    """Id of the benchmark: its folder's name under ``results/benchmarks/`` or ``results/published/benchmarks/``."""
+    prompt_set: str
+    prompt: str
+    """Id of the prompt in its set."""
+    repeat: int
+    """From 0."""
+    kind: str | None = None
+    """What the prompt asks for, for example ``arithmetic``."""
+    warm_up: bool = False
+    """The first answer after the model was loaded: it tells the load time and is no measurement of anything else."""
+    others_cores: float | None = None
+    """Cores that other programs kept busy while the answer was written, on average."""
+    stolen_cores: float | None = None
+    """Cores that the hypervisor gave to other machines meanwhile, on average."""
+    disturbed: bool = False
+    """Whether the two left the model fewer cores than it has threads; see ``evaluation.benchmark.disturbance``."""
+
+
+@dataclass(frozen=True)
+class TextFigures:
+    """What can be counted in an answer. Derived from its text, and stored with it only so that a leaderboard need not
+    read a million texts; ``evaluation.text_figures`` counts and defines them."""
+
+    words: int
+    sentences: int
+    repeated_4grams: float | None
+    """Share of its runs of four words that occurred in it before, 0 to 1; ``None`` below four words."""
+    markdown: float | None
+    """Share of its lines that carry Markdown, 0 to 1; ``None`` without a line."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +179,9 @@ class Response:
     peak_memory_bytes: int | None = None
     """Largest resident set of the model's process so far."""
     place: Place | None = None
+    cell: Cell | None = None
+    text_figures: TextFigures | None = None
+    """``None`` in records from before they were stored, and when published."""
     format: int = FORMAT_VERSION
 
     @property
@@ -194,3 +236,47 @@ class Response:
     def seconds_per_word(self) -> float | None:
         """Latency / words."""
         return self.latency_s / self.words if self.latency_s is not None and self.words else None
+
+
+@dataclass(frozen=True)
+class AnswerLoss:
+    """How unlikely a model finds a reference answer to a prompt: a measure of quality without a judge.
+
+    The mean negative log-likelihood of the reference's tokens, each given the prompt and the tokens before it. The
+    end-of-turn token is not counted.
+    """
+
+    id: str
+    """ULID."""
+    host: Host
+    model: ModelRef
+    messages: tuple[Message, ...]
+    """The prompt."""
+    reference: str
+    """The answer that was not written by the model."""
+    template_date: str
+    measured_at: float
+    """UTC seconds since 1970."""
+    benchmark: str
+    """As in :class:`Cell`."""
+    prompt_set: str
+    prompt: str
+    loss_nats: float | None
+    """Sum over the reference's tokens; ``None`` when it could not be measured, see ``error``."""
+    reference_tokens: int | None
+    error: str | None = None
+    """A sentence for the user."""
+    format: int = FORMAT_VERSION
+
+    @property
+    def answer_loss_nats(self) -> float | None:
+        """Nats per token: compares models with the same tokenizer."""
+        if self.loss_nats is None or not self.reference_tokens:
+            return None
+        return self.loss_nats / self.reference_tokens
+
+    @property
+    def bits_per_byte(self) -> float | None:
+        """Bits per byte of UTF-8: compares models whose tokenizers differ."""
+        size = len(self.reference.encode(errors="replace"))
+        return None if self.loss_nats is None or not size else self.loss_nats / math.log(2) / size

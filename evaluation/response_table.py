@@ -1,17 +1,16 @@
-"""Stored responses as tables, read by DuckDB straight from the JSON lines.
+"""Stored responses as tables, read by DuckDB straight from the files.
 
-The columns of the files are spelled out from the dataclasses of the records, so a damaged line does no harm: what
-does not fit becomes NULL, and a row that lacks anything a record must have is left out.
+What does not fit in a damaged line becomes NULL, and a row that lacks anything a record must have is left out.
 """
 
 import dataclasses
-import typing
+from collections.abc import Sequence
 from dataclasses import dataclass
-from types import NoneType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import duckdb
 
+from evaluation.record_source import column_kinds, complete, relation
 from evaluation.records import FORMAT_VERSION, Response, Sampling
 
 if TYPE_CHECKING:
@@ -31,10 +30,10 @@ class ConversationSummary:
     rounds: int
 
 
-def frame(files: list[str]) -> "pd.DataFrame":
-    """One row per response in ``files``, oldest first; no files give no rows."""
+def frame(json_files: Sequence[str], parquet_files: Sequence[str] = ()) -> "pd.DataFrame":
+    """One row per response in the files, oldest first; no files give no rows."""
     with duckdb.connect() as connection:
-        table = connection.sql(_FRAME.format(source=_source(files)), params=_params(files))
+        table = connection.sql(_FRAME.format(source=source(json_files, parquet_files)))
         dtypes = {name: _DTYPES[str(kind)] for name, kind in zip(table.columns, table.types, strict=True)}
         responses: pd.DataFrame = table.df().astype(dtypes)
     # Counted here and not in SQL, because a word is what str.split() makes of the text, in every script.
@@ -44,56 +43,31 @@ def frame(files: list[str]) -> "pd.DataFrame":
     return responses.assign(words=words, seconds_per_word=seconds_per_word)
 
 
-def conversations(files: list[str], limit: int) -> list[ConversationSummary]:
-    """The latest conversations in ``files``, newest first."""
+def conversations(json_files: Sequence[str], parquet_files: Sequence[str], limit: int) -> list[ConversationSummary]:
+    """The latest conversations in the files, newest first."""
     with duckdb.connect() as connection:
-        rows = connection.execute(_CONVERSATIONS.format(source=_source(files)), [*_params(files), limit]).fetchall()
+        rows = connection.execute(_CONVERSATIONS.format(source=source(json_files, parquet_files)), [limit]).fetchall()
     return [ConversationSummary(id, prompt, at, tuple(names), rounds) for id, prompt, at, names, rounds in rows]
 
 
-def _sql_type(annotation: Any) -> str:
-    """The DuckDB type of a field's annotation."""
-    arguments = typing.get_args(annotation)
-    if NoneType in arguments:
-        return _sql_type(next(a for a in arguments if a is not NoneType))
-    if typing.get_origin(annotation) is tuple:
-        return f"{_sql_type(arguments[0])}[]"
-    if dataclasses.is_dataclass(annotation):
-        fields = [f'"{name}" {_sql_type(kind)}' for name, kind in typing.get_type_hints(annotation).items()]
-        return f"STRUCT({', '.join(fields)})"
-    return {int: "BIGINT", float: "DOUBLE", bool: "BOOLEAN"}.get(annotation, "VARCHAR")
-
-
-def _required(record: Any, prefix: str = "") -> list[str]:
-    """Every field, nested ones included, that a record cannot lack or leave unknown."""
-    kinds = typing.get_type_hints(record)
-    names = []
-    for field in dataclasses.fields(record):
-        if field.default is dataclasses.MISSING and NoneType not in typing.get_args(kinds[field.name]):
-            path = f'{prefix}"{field.name}"'
-            names += _required(kinds[field.name], f"{path}.") if dataclasses.is_dataclass(kinds[field.name]) else [path]
-    return names
-
-
-_KINDS = {name: _sql_type(kind) for name, kind in typing.get_type_hints(Response).items()}
-_COMPLETE = " AND ".join(f"{name} IS NOT NULL" for name in _required(Response))
+KINDS = column_kinds(Response)
+"""The columns of stored responses and their DuckDB types; Parquet files have the same."""
+_COMPLETE = f"format = {FORMAT_VERSION} AND {complete(Response)}"
 _DTYPES = {"VARCHAR": "str", "BIGINT": "Int64", "DOUBLE": "float64", "BOOLEAN": "boolean"}
 
 
-def _source(files: list[str]) -> str:
-    if not files:
-        nothing = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in _KINDS.items())
-        return f"(SELECT {nothing} LIMIT 0)"
-    columns = ", ".join(f"\"{name}\": '{kind}'" for name, kind in _KINDS.items())
+def source(json_files: Sequence[str], parquet_files: Sequence[str] = ()) -> str:
+    """A subquery over the responses in the files, with the columns ``KINDS``: a line that is none is left out.
+
+    DuckDB takes the names for patterns: escape them.
+    """
     return f"""(
-        SELECT * FROM read_json(?, format = 'newline_delimited', ignore_errors = true,
-            hive_partitioning = false, columns = {{{columns}}})
-        WHERE format = {FORMAT_VERSION} AND {_COMPLETE}
+        SELECT * REPLACE (
+            CASE WHEN origin <> 'published' THEN coalesce(completion_tokens, 0) ELSE completion_tokens END
+            AS completion_tokens)
+        FROM {relation(KINDS, json_files, parquet_files)}
+        WHERE {_COMPLETE}
     )"""
-
-
-def _params(files: list[str]) -> list[list[str]]:
-    return [files] if files else []
 
 
 _PROMPT = "list_filter(messages, lambda m: m.role = 'user')[-1].content"
@@ -109,11 +83,8 @@ _SAMPLING = ", ".join(
 
 _FRAME = f"""
     WITH timed AS (
-        SELECT * REPLACE (
-                CASE WHEN origin <> 'published' THEN coalesce(completion_tokens, 0) ELSE completion_tokens END
-                AS completion_tokens),
-            CASE WHEN origin <> 'published' THEN prompt_busy_s + decode_busy_s ELSE ended_at - submitted_at END
-                AS latency_s
+        SELECT *, CASE WHEN origin <> 'published' THEN prompt_busy_s + decode_busy_s ELSE ended_at - submitted_at END
+            AS latency_s
         FROM {{source}}
     )
     SELECT

@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from evaluation.records import Host, Message, ModelRef, Place, Response, Sampling
+from evaluation.records import AnswerLoss, Cell, Host, Message, ModelRef, Place, Response, Sampling
+from evaluation.text_figures import text_figures
 
 FIXTURE = Path(__file__).parent / "fixtures" / "responses-format1.jsonl"
 
@@ -27,6 +28,29 @@ PLAIN = Response(
     ended_at=1795257602.0,
     place=Place("01M7YV22005SYJR0X9A1XE4SFC", round=0, pane=0),
 )
+MEASURED = replace(
+    PLAIN,
+    id="01M7YV2200DE3B4WZZ6KYE37BC",
+    origin="benchmark",
+    text_figures=text_figures(PLAIN.text),
+    place=None,
+    cell=Cell("nightly-20261121-000000", "study", "sky", 0, "explanation", False, 0.25, 0.0, False),
+)
+"""A benchmark's."""
+LOSS = AnswerLoss(
+    id="01M7YV2200DE3B4WZZ6KYE37BD",
+    host=HOST,
+    model=MODEL,
+    messages=PLAIN.messages,
+    reference="Air scatters blue.",
+    template_date="2026-11-21",
+    measured_at=1795257700.0,
+    benchmark="nightly-20261121-000000",
+    prompt_set="study",
+    prompt="sky",
+    loss_nats=12.5,
+    reference_tokens=5,
+)
 
 
 def random_responses(seed: int, count: int) -> list[Response]:
@@ -41,17 +65,31 @@ def random_responses(seed: int, count: int) -> list[Response]:
     def text() -> str:
         return "".join(chance.choice(words) + chance.choice(gaps) for _ in range(chance.randrange(30)))
 
+    def cell() -> Cell:
+        return Cell(
+            benchmark=f"benchmark-{chance.randrange(3)}",
+            prompt_set=chance.choice(("study", "own set")),
+            prompt=text(),
+            repeat=chance.randrange(5),
+            kind=maybe("advice"),
+            warm_up=chance.random() < 0.2,
+            others_cores=maybe(chance.random()),
+            stolen_cores=maybe(0.0),
+            disturbed=chance.random() < 0.2,
+        )
+
     def response(number: int) -> Response:
         submitted_at = 1.7e9 + chance.random() * 1e8
+        answer = text()
         return Response(
             id=f"{number:026d}",
             origin=chance.choice(("arena", "benchmark")),
             host=replace(HOST, cores=chance.choice((1.5, 2.0))),
-            model=chance.choice((MODEL, ADAPTED)),
+            model=replace(chance.choice((MODEL, ADAPTED)), size_bytes=maybe(chance.randrange(2**40))),
             messages=(Message("system", text()), Message("user", text())),
             sampling=Sampling(temperature=chance.random(), seed=chance.randrange(2**32), stop=("\n", "###")),
             template_date="2026-11-21",
-            text=text(),
+            text=answer,
             finish_reason=chance.choice(("stop", "length", "context", "cancelled", "error")),
             submitted_at=submitted_at,
             ended_at=submitted_at + chance.random() * 10,
@@ -69,6 +107,8 @@ def random_responses(seed: int, count: int) -> list[Response]:
             context_length=maybe(4096),
             peak_memory_bytes=maybe(chance.randrange(2**40)),
             place=maybe(Place(f"C{number // 4:025d}", chance.randrange(3), chance.randrange(2), chance.randrange(2))),
+            cell=maybe(cell()),
+            text_figures=maybe(text_figures(answer)),
         )
 
     return [response(number) for number in range(count)]

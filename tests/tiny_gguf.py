@@ -19,8 +19,14 @@ def bytes_as_characters() -> list[str]:
     return list(bytes_to_unicode().values())
 
 
-def write_tiny(path: Path, template: str | None = TEMPLATE, texts: Mapping[str, str] | None = None) -> Path:
-    """Write a chat model of two layers with quantized random weights and a vocabulary of 265 tokens."""
+def write_tiny(
+    path: Path,
+    template: str | None = TEMPLATE,
+    texts: Mapping[str, str] | None = None,
+    weights: GGMLQuantizationType = GGMLQuantizationType.Q8_0,
+    add_bos: bool = False,
+) -> Path:
+    """Write a chat model of two layers with random weights and a vocabulary of 265 tokens."""
     tokens = [*SPECIAL, *bytes_as_characters(), *(merge.replace(" ", "") for merge in MERGES)]
     writer = GGUFWriter(path, "llama")
     for key, text in (
@@ -42,6 +48,7 @@ def write_tiny(path: Path, template: str | None = TEMPLATE, texts: Mapping[str, 
     writer.add_token_merges(list(MERGES))
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
+    writer.add_add_bos_token(add_bos)
     if template:
         writer.add_chat_template(template)
     random = np.random.default_rng(0)
@@ -52,9 +59,8 @@ def write_tiny(path: Path, template: str | None = TEMPLATE, texts: Mapping[str, 
         shapes |= {f"blk.{layer}.ffn_{part}": (2 * WIDTH, WIDTH) for part in ("gate", "up")}
         shapes |= {f"blk.{layer}.ffn_down": (WIDTH, 2 * WIDTH)}
     for name, shape in shapes.items():
-        weights = random.standard_normal(shape) / np.sqrt(WIDTH)
-        packed = quantize(weights.astype(np.float32), GGMLQuantizationType.Q8_0)
-        writer.add_tensor(f"{name}.weight", packed, raw_dtype=GGMLQuantizationType.Q8_0)
+        values = random.standard_normal(shape) / np.sqrt(WIDTH)
+        writer.add_tensor(f"{name}.weight", quantize(values.astype(np.float32), weights), raw_dtype=weights)
     for name in ("output_norm", *(f"blk.{layer}.{part}_norm" for layer in range(LAYERS) for part in ("attn", "ffn"))):
         writer.add_tensor(f"{name}.weight", 1 + random.random(WIDTH, dtype=np.float32))
     writer.write_header_to_file()

@@ -72,10 +72,8 @@ class Writer:
         task = self.task
         self._rendered = self._form.render(task.messages, task.template_date)
         self._slot = slot = self._slots.acquire(task.owner, task.adapter)
-        prompt = slot.match(self._rendered, lambda text: self._form.tokens(text, self._model.tokenize))
-        leading = self._model.leading_token
-        if leading is not None and prompt[:1] != [leading]:
-            prompt.insert(0, leading)
+        tokens = slot.match(self._rendered, lambda text: self._form.tokens(text, self._model.tokenize))
+        prompt = self._model.with_leading_token(tokens)
         self.progress.prompt_tokens = len(prompt)
         if len(prompt) >= self._slots.limit:
             raise ContextFullError(

@@ -12,6 +12,7 @@ from evaluation.engine.process import WorkerProcess
 from evaluation.engine.wire import Progress, Task
 from evaluation.host import host
 from evaluation.records import FinishReason, Response
+from evaluation.text_figures import text_figures
 
 if TYPE_CHECKING:
     from evaluation.engine.engine import Engine
@@ -144,6 +145,7 @@ class RunningGeneration:
             return None if moment is None else round(moment + offset, 6)
 
         answered = progress.first_token_at is not None
+        text = "".join(self._texts)
         return Response(
             id=str(ULID()),
             origin=request.origin,
@@ -152,7 +154,7 @@ class RunningGeneration:
             messages=request.messages,
             sampling=request.sampling,
             template_date=request.template_date.isoformat(),
-            text="".join(self._texts),
+            text=text,
             finish_reason=self.reason,
             error=self.error,
             submitted_at=round(self.submitted_at + offset, 6),
@@ -170,4 +172,5 @@ class RunningGeneration:
             context_length=worker.plan.context_tokens if worker and worker.plan else None,
             peak_memory_bytes=self._peak_memory_bytes,
             place=request.place,
+            text_figures=text_figures(text),
         )

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import llama_cpp as C
+import numpy as np
+from numpy.typing import NDArray
 
 from evaluation.records import Sampling
 
@@ -114,6 +116,11 @@ class Model:
         """The token every prompt of this model begins with, if its vocabulary asks for one."""
         return C.llama_vocab_bos(self.vocab) if C.llama_vocab_get_add_bos(self.vocab) else None
 
+    def with_leading_token(self, prompt: list[int]) -> list[int]:
+        """The prompt as it is read: behind the leading token, unless it begins with it already."""
+        leading = self.leading_token
+        return prompt if leading is None or prompt[:1] == [leading] else [leading, *prompt]
+
     def tokenize(self, text: str) -> list[int]:
         """Tokens of plain text; what looks like a control token stays text."""
         data = text.encode("utf-8", errors="replace")
@@ -164,7 +171,20 @@ class Context:
         """Compute at most ``CHUNK_TOKENS`` tokens behind those in the cache; False when aborted, then the cache may
         hold some of them. Raises ``LlamaError``."""
         array = (C.llama_token * len(tokens))(*tokens)  # a batch only points to it
-        status = C.llama_decode(self.pointer, C.llama_batch_get_one(array, len(tokens)))
+        return self._compute(C.llama_batch_get_one(array, len(tokens)))
+
+    def logits(self, tokens: Sequence[int]) -> NDArray[np.float32] | None:
+        """As ``decode``, and what the model predicts after each of the tokens; shape (tokens, vocabulary)."""
+        array = (C.llama_token * len(tokens))(*tokens)
+        wanted = (ctypes.c_int8 * len(tokens))(*[1] * len(tokens))
+        batch = C.llama_batch_get_one(array, len(tokens))
+        batch.logits = wanted
+        if not self._compute(batch):
+            return None
+        return np.ctypeslib.as_array(C.llama_get_logits(self.pointer), (len(tokens), self.model.n_vocab)).copy()
+
+    def _compute(self, batch: Any) -> bool:
+        status = C.llama_decode(self.pointer, batch)
         if status not in (0, 2):
             raise LlamaError(f"llama.cpp failed while computing {self.model.path.name} (status {status}).")
         return bool(status == 0)

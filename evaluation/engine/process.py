@@ -27,6 +27,7 @@ class WorkerProcess:
         base: GgufInfo,
         on_message: Callable[["WorkerProcess", dict[str, Any]], None],
         on_death: Callable[["WorkerProcess"], None],
+        module: str = "evaluation.engine.worker",
     ) -> None:
         self.base = base
         self.state: WorkerState = "starting"
@@ -38,7 +39,7 @@ class WorkerProcess:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "evaluation.engine.worker", str(theirs.fileno())],
+                [sys.executable, "-m", module, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 env=worker_environment(),
                 stdin=subprocess.DEVNULL,

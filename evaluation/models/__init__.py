@@ -73,6 +73,7 @@ class ChatModel:
             adapter_run=self.adapter.run if self.adapter else None,
             adapter_sha256=self.adapter.sha256 if self.adapter else None,
             adapter_scale=self.adapter_scale if self.adapter else None,
+            size_bytes=self.base.size_bytes + (self.adapter.size_bytes if self.adapter else 0),
         )
 
 

@@ -438,6 +438,7 @@ def test_adapter_belongs_to_every_base_that_it_fits(folders: Folders) -> None:
         adapted.adapter.sha256,
         1.0,
     )
+    assert adapted.ref.size_bytes == adapted.base.size_bytes + adapted.adapter.path.stat().st_size
     assert adapted.ref.template_sha256 == added(catalog)[0].ref.template_sha256
 
 

@@ -1,5 +1,6 @@
 """Responses on disk: nothing that was saved is lost, and nothing damaged stops the rest from being read."""
 
+import glob
 import json
 import math
 import multiprocessing
@@ -14,13 +15,16 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pandas as pd
 import pytest
 
 from evaluation.host import host
+from evaluation.published import RESPONSES as PUBLISHED
 from evaluation.records import Message, Place, Response, Sampling
-from evaluation.store import ResponseStore, StoreError
-from tests.responses import ADAPTED, FIXTURE, PLAIN, random_responses
+from evaluation.response_table import KINDS, source
+from evaluation.store import ResponseStore, StoreError, to_json_line
+from tests.responses import ADAPTED, FIXTURE, MEASURED, PLAIN, random_responses
 
 RANDOM = random_responses(seed=3407, count=120)
 
@@ -297,6 +301,121 @@ def assert_same(cell: Any, value: Any, name: str) -> None:
         assert math.isclose(cell, value, rel_tol=1e-12), name
     else:
         assert cell == value, name
+
+
+def as_parquet(path: Path, keep: bool = False) -> Path:
+    """Turn a file of JSON lines into a Parquet file of the same name."""
+    made = path.with_suffix(".parquet")
+    rows = source([glob.escape(str(path))])
+    with duckdb.connect() as connection:
+        connection.sql(f"SELECT * FROM {rows}").write_parquet(str(made))
+    if not keep:
+        path.unlink()
+    return made
+
+
+class TestParquet:
+    """Files that were turned into Parquet are read like the lines they were made of."""
+
+    @pytest.fixture
+    def both(self, store: ResponseStore) -> ResponseStore:
+        """The random responses and the published ones: the first 60 in Parquet, the rest in lines."""
+        store.folder.mkdir(parents=True)
+        published = PUBLISHED.read_bytes().splitlines(keepends=True)
+        first = [*map(to_json_line, RANDOM[:60]), *published, *FIXTURE.read_bytes().splitlines(keepends=True)]
+        (store.folder / "closed.jsonl").write_bytes(b"".join(first))
+        (store.folder / "open.jsonl").write_bytes(b"".join(map(to_json_line, RANDOM[60:])))
+        return store
+
+    def test_nothing_is_lost(self, both: ResponseStore) -> None:
+        """Records, table, conversations and benchmarks are the same as before, to the last field."""
+        conversation = both.conversations()[0].id
+        before = both.read(), both.conversations(), both.conversation(conversation), both.of_benchmark("benchmark-1")
+        table = both.frame()
+        made = as_parquet(both.folder / "closed.jsonl")
+        with duckdb.connect() as connection:
+            rows = connection.read_parquet(str(made))
+            assert dict(zip(rows.columns, rows.types, strict=True)) == {n: duckdb.sqltype(k) for n, k in KINDS.items()}
+        after = both.read(), both.conversations(), both.conversation(conversation), both.of_benchmark("benchmark-1")
+        assert after == before
+        assert len(after[0].responses) == 120 + 13 + 4 and after[3]
+        pd.testing.assert_frame_equal(both.frame(), table)
+
+    def test_interrupted_before_the_lines_were_removed(self, both: ResponseStore) -> None:
+        """No response is there twice."""
+        table = both.frame()
+        as_parquet(both.folder / "closed.jsonl", keep=True)
+        pd.testing.assert_frame_equal(both.frame(), table)
+        assert len(both.read().responses) == len(table)
+
+    def test_absent_fields_have_their_defaults(self, store: ResponseStore) -> None:
+        """As in lines that do not have them, also where Parquet can only say that they are unknown."""
+        store.append(numbered(1))
+
+        def shorten(record: dict[str, Any]) -> None:
+            record["sampling"] = {"top_k": 5}
+            del record["completion_tokens"], record["place"]["attempt"]
+
+        add_bytes(store, changed_record(shorten))
+        before = store.read()
+        as_parquet(only_file(store))
+        assert store.read() == before
+
+    def test_file_from_before_a_field_existed(self, store: ResponseStore) -> None:
+        """What it lacks is unknown."""
+        store.append(PLAIN)
+        made = as_parquet(only_file(store))
+        with duckdb.connect() as connection:
+            connection.sql(
+                f"CREATE TABLE old AS SELECT * EXCLUDE (cell, text_figures, shared) "
+                f"REPLACE (struct_pack(key := model.key, name := model.name, base_sha256 := model.base_sha256, "
+                f"quantization := model.quantization, template_sha256 := model.template_sha256) AS model) "
+                f"FROM read_parquet('{glob.escape(str(made))}')"
+            )
+            connection.sql("SELECT * FROM old").write_parquet(str(made))
+        assert store.read().responses == (PLAIN,)
+        assert store.of_benchmark("any") == ()
+        assert store.frame()["id"].tolist() == [PLAIN.id]
+
+    @pytest.mark.parametrize("content", [b"PAR1 nonsense PAR1", "cut"])
+    def test_damaged_file(self, both: ResponseStore, content: bytes | str) -> None:
+        """It is named, and everything else is read."""
+        made = as_parquet(both.folder / "closed.jsonl")
+        made.write_bytes(content if isinstance(content, bytes) else made.read_bytes()[:-100])
+        result = both.read()
+        assert {response.id for response in result.responses} == {response.id for response in RANDOM[60:]}
+        assert [(problem.path, problem.line) for problem in result.problems] == [(made, 0)]
+        assert set(both.frame()["id"]) == {response.id for response in RANDOM[60:]}
+        assert both.conversations() and both.of_benchmark("benchmark-1")
+
+    def test_rows_of_a_newer_format_are_refused_by_name(self, store: ResponseStore) -> None:
+        store.folder.mkdir(parents=True)
+        with duckdb.connect() as connection:
+            connection.sql("SELECT 2 AS format, 'x' AS id").write_parquet(str(store.folder / "newer.parquet"))
+        (problem,) = store.read().problems
+        assert (problem.line, "newer version" in problem.reason) == (1, True)
+        assert len(store.frame()) == 0
+
+    def test_a_writer_whose_file_was_taken_for_closed_begins_another(self, store: ResponseStore) -> None:
+        """Nothing that it saves later hides behind the Parquet file."""
+        store.append(numbered(1))
+        as_parquet(only_file(store))
+        store.append(numbered(2))
+        assert store.read().responses == (numbered(1), numbered(2))
+        assert len(list(store.folder.iterdir())) == 2
+
+
+def test_responses_of_a_benchmark(store: ResponseStore, tmp_path: Path) -> None:
+    """Published ones too, oldest first; others that only mention its id stay out."""
+    assert MEASURED.cell
+    for number in (2, 1):
+        store.append(replace(numbered(number), cell=MEASURED.cell))
+    store.append(replace(numbered(3), text=f'"{MEASURED.cell.benchmark}"', template_date=MEASURED.cell.benchmark))
+    store.append(replace(numbered(4), cell=replace(MEASURED.cell, benchmark="another")))
+    published = ResponseStore(tmp_path / "published")
+    published.append(replace(numbered(0), cell=MEASURED.cell))
+    whole = ResponseStore(store.folder, published=published.folder)
+    assert [r.id for r in whole.of_benchmark(MEASURED.cell.benchmark)] == [numbered(n).id for n in (0, 1, 2)]
 
 
 class TestConversations:

@@ -11,6 +11,7 @@ from evaluation.engine import Engine, Generation
 from evaluation.engine.turns import ACTIVE
 from evaluation.models import Adapter, ChatModel
 from evaluation.records import Response
+from evaluation.text_figures import text_figures
 from tests.gguf_files import write_lora_adapter
 from tests.unit.engine.conftest import Arena
 
@@ -46,16 +47,30 @@ def test_an_answer_with_figures_that_add_up(arena: Arena) -> None:
     assert response.decode_tok_s == pytest.approx(39 / response.decode_busy_s)  # type: ignore[operator]
     assert response.peak_memory_bytes and response.peak_memory_bytes > arena.model.base.size_bytes
     assert response.template_date == "2026-11-01"
+    assert response.text_figures == text_figures(response.text)
+    assert response.model.size_bytes == arena.model.base.size_bytes
 
 
 def test_only_the_first_answer_is_cold(embedded: ChatModel) -> None:
+    """And the first one after idle models were let go, which leaves a model at work alone."""
     engine = Engine()
+    arena = Arena(engine, embedded)
     try:
-        first, second = (Arena(engine, embedded).answer("Hi", max_tokens=2) for _ in range(2))
+        assert not engine.busy
+        first = arena.ask("Hi", max_tokens=2)
+        assert engine.busy
+        engine.release_idle()
+        first_answer = first.wait(60)
+        second_answer = arena.answer("Hi", max_tokens=2)
+        assert not engine.busy and engine.worker_pids()
+        engine.release_idle()
+        assert not engine.worker_pids()
+        third_answer = arena.answer("Hi", max_tokens=2)
     finally:
         engine.close()
-    assert first.cold and first.load_s and first.load_s > 0
-    assert not second.cold
+    assert first_answer.cold and first_answer.load_s and first_answer.load_s > 0
+    assert not second_answer.cold
+    assert third_answer.cold
 
 
 def test_the_same_seed_gives_the_same_text(arena: Arena) -> None:
