@@ -1,4 +1,4 @@
-"""``results/README.md`` says what a training run's files hold, and how to read them."""
+"""``results/README.md`` says what the files hold, and how to read them."""
 
 import dataclasses
 import math
@@ -13,6 +13,9 @@ import duckdb
 import pandas as pd
 import pytest
 
+from evaluation.losses import LossStore
+from evaluation.records import AnswerLoss, Response
+from tests.responses import LOSS
 from training.runlog import LogEntry, Run
 
 PROJECT_ROOT = Path(__file__).parents[3]
@@ -30,6 +33,10 @@ def test_tables_name_every_field() -> None:
     assert run == list(_names(Run))
     log = re.findall(r"^\| `(\w+)`", section("A line of `log.jsonl`"), re.MULTILINE)
     assert log == [field.name for field in dataclasses.fields(LogEntry)]
+    response = re.findall(r"^\| `([\w.\[\]]+)`", section("A response record, format 1"), re.MULTILINE)
+    assert sorted(response) == sorted([*_names(Response), "place", "cell", "text_figures"])
+    loss = re.findall(r"^\| `(\w+)`", section("Answer losses"), re.MULTILINE)
+    assert sorted(loss) == sorted(field.name for field in dataclasses.fields(AnswerLoss))
 
 
 def test_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
@@ -49,6 +56,14 @@ def test_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: A
     exec(pandas, names)
     assert names["log"]["loss"].tolist()[:4] == [2.5, 2.25, 2.0, 2.125]
     assert math.isnan(names["log"]["loss"][4]) and names["log"]["grad_norm"].astype(float)[4] == math.inf
+
+
+def test_reading_of_losses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """What it shows prints a model's figure."""
+    LossStore(tmp_path / "results" / "losses").append(LOSS)
+    monkeypatch.chdir(tmp_path)
+    exec(re.findall(r"```python\n(.*?)```", section("Answer losses"), re.DOTALL)[0], {})
+    assert capsys.readouterr().out.startswith("[('Tiny 1M', 'sky', 1.00")
 
 
 def _names(record: Any) -> Iterator[str]:
