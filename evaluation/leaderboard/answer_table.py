@@ -1,0 +1,256 @@
+"""A slim table of all stored answers in memory: DuckDB reads the files, and keeps of each answer what figures need.
+
+A line that is no record has a row, too, in which ``is_record`` is false.
+
+What repeats from answer to answer (hosts, models, prompts, what an answer was written for) is kept once, in tables of
+its own; an answer refers to it by a hash of it.
+"""
+
+import dataclasses
+import glob
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from evaluation.host import available_cores
+from evaluation.record_source import column_kinds, complete
+from evaluation.records import FORMAT_VERSION, AnswerLoss, Response, Sampling, TextFigures
+from evaluation.text_figures import text_figures
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file of records, or the new end of one."""
+
+    file: int
+    """Number under which its rows are kept."""
+    path: Path
+
+
+class AnswerTable:
+    """The tables ``answers`` and ``losses``, and what they refer to; queried through ``database``. Not thread-safe."""
+
+    def __init__(self) -> None:
+        threads = max(1, min(4, round(available_cores())))  # each more holds another 32 MB of a file
+        self.database = duckdb.connect(config={"threads": threads, "preserve_insertion_order": "false"})
+        figures = ", ".join(f"{name} {kind}" for name, kind in column_kinds(TextFigures).items())
+        self.database.create_function("count_text", _count_text, ["VARCHAR"], f"STRUCT({figures})")
+        self.database.execute(_TABLES)
+
+    def close(self) -> None:
+        """Free the memory."""
+        self.database.close()
+
+    def add_answers(self, sources: Sequence[Source]) -> None:
+        """Take in the answers of these files. Raises ``duckdb.Error`` when one cannot be read; then none is
+        taken in."""
+        with self._transaction():
+            for group in _by_suffix(sources):
+                self._insert(_INSERT_ANSWERS, group, _ANSWER_KINDS)
+                self._count_texts(group)
+                self._name("answers", group)
+
+    def add_losses(self, sources: Sequence[Source]) -> None:
+        """As ``add_answers``, for answer losses."""
+        with self._transaction():
+            for group in _by_suffix(sources):
+                self._insert(_INSERT_LOSSES, group, _LOSS_KINDS)
+                self._name("losses", group)
+
+    def drop(self, files: Sequence[int]) -> None:
+        """Forget the rows of these files."""
+        for table in ("answers", "losses"):
+            self.database.execute(f"DELETE FROM {table} WHERE list_contains(?::INTEGER[], file)", [list(files)])
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self.database.begin()
+        try:
+            yield
+        except BaseException:
+            self.database.rollback()
+            raise
+        self.database.commit()
+
+    def _insert(self, insert: str, sources: Sequence[Source], kinds: dict[str, str]) -> None:
+        self.database.execute(f"SET VARIABLE files = {[source.file for source in sources]}")
+        self.database.execute(insert.format(rows=_rows(kinds, sources)))
+
+    def _count_texts(self, sources: Sequence[Source]) -> None:
+        """Count the texts of records that were written before that was stored with them."""
+        found = self.database.execute(_UNCOUNTED, [[source.file for source in sources]]).fetchall()
+        files = {file for (file,) in found}
+        uncounted = [source for source in sources if source.file in files]
+        if uncounted:
+            self._insert(_COUNT_TEXTS, uncounted, _TEXT_KINDS)
+
+    def _name(self, table: str, sources: Sequence[Source]) -> None:
+        """Keep what the new rows refer to, read from one row each."""
+        files, ids = set(), set()
+        for column in _REFERENCES[table]:
+            query = _UNNAMED.format(table=table, column=column)
+            for file, id in self.database.execute(query, [[source.file for source in sources]]).fetchall():
+                files.add(file)
+                ids.add(id)
+        named = [source for source in sources if source.file in files]
+        if named:
+            kinds = _ANSWER_KINDS if table == "answers" else _LOSS_KINDS
+            rows = _rows(kinds, named)
+            self.database.execute(f"CREATE OR REPLACE TEMP TABLE named AS {_NAMED.format(rows=rows)}", [list(ids)])
+            for column in _REFERENCES[table]:
+                self.database.execute(_NAMES[column])
+
+    def texts(self, sources: Sequence[Source], ids: Sequence[str]) -> dict[str, str]:
+        """The texts of these answers, read from their files, by id."""
+        texts: dict[str, str] = {}
+        for group in _by_suffix(sources):
+            query = f"SELECT id, text FROM {_rows(_TEXT_KINDS, group)} WHERE list_contains(?::VARCHAR[], id)"
+            texts |= dict(self.database.execute(query, [list(ids)]).fetchall())
+        return texts
+
+
+def _count_text(text: str) -> dict[str, float | None]:
+    return dataclasses.asdict(text_figures(text))
+
+
+def _by_suffix(sources: Sequence[Source]) -> list[list[Source]]:
+    """JSON lines and Parquet apart, none empty."""
+    groups = [[s for s in sources if s.path.suffix == suffix] for suffix in (".jsonl", ".parquet")]
+    return [group for group in groups if group]
+
+
+def _rows(kinds: dict[str, str], sources: Sequence[Source]) -> str:
+    """A subquery over the rows of these files with ``file_index``, the position of the file."""
+    names = ", ".join(_quoted(glob.escape(str(source.path))) for source in sources)
+    if sources[0].path.suffix == ".parquet":
+        nothing = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in kinds.items())
+        return (
+            f"(SELECT NULL::UBIGINT AS file_index, {nothing} WHERE false UNION ALL BY NAME SELECT file_index, * "
+            f"FROM read_parquet([{names}], union_by_name = true, hive_partitioning = false))"
+        )
+    columns = ", ".join(f"{_quoted(name)}: {_quoted(kind)}" for name, kind in kinds.items())
+    return (
+        f"(SELECT file_index, * FROM read_json([{names}], format = 'newline_delimited', ignore_errors = true, "
+        f"hive_partitioning = false, columns = {{{columns}}}))"
+    )
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _kinds(record: type, *names: str) -> dict[str, str]:
+    kinds = column_kinds(record)
+    return {name: kinds[name] for name in names}
+
+
+_MODEL = 'STRUCT("key" VARCHAR, name VARCHAR, quantization VARCHAR, adapter_run VARCHAR, size_bytes BIGINT)'
+_ANSWER_KINDS = _kinds(
+    Response, "id", "origin", "host", "messages", "finish_reason", "submitted_at", "ended_at", "prompt_busy_s",
+    "decode_busy_s", "load_s", "prompt_tokens", "cached_tokens", "completion_tokens", "stated_words",
+    "peak_memory_bytes", "cell", "text_figures", "format",
+) | {"model": _MODEL, "sampling": "STRUCT(temperature DOUBLE, max_tokens BIGINT)"}  # fmt: skip
+_TEXT_KINDS = _kinds(Response, "id", "text")
+_LOSS_KINDS = _kinds(
+    AnswerLoss, "id", "host", "messages", "reference", "template_date", "measured_at", "benchmark", "prompt_set",
+    "prompt", "loss_nats", "reference_tokens", "format",
+) | {"model": _MODEL}  # fmt: skip
+
+_TABLES = """
+    CREATE TABLE hosts (host UBIGINT PRIMARY KEY, host_key VARCHAR, cpu VARCHAR, cores DOUBLE, memory_bytes BIGINT,
+        system VARCHAR, engine VARCHAR);
+    CREATE TABLE models (model UBIGINT PRIMARY KEY, model_key VARCHAR, model_name VARCHAR, quantization VARCHAR,
+        adapter_run VARCHAR, size_bytes BIGINT);
+    CREATE TABLE prompts (prompt UBIGINT PRIMARY KEY, prompt_text VARCHAR);
+    CREATE TABLE contexts (context UBIGINT PRIMARY KEY, origin VARCHAR, benchmark VARCHAR, prompt_set VARCHAR,
+        kind VARCHAR, temperature DOUBLE, max_tokens BIGINT);
+    CREATE TABLE answers (file INTEGER, is_record BOOLEAN, id VARCHAR, host UBIGINT, model UBIGINT, prompt UBIGINT,
+        context UBIGINT, repeat INTEGER, asked_at DOUBLE, left_out VARCHAR, disturbed BOOLEAN, warm_up BOOLEAN,
+        finish_reason VARCHAR, latency_s FLOAT, prompt_s FLOAT, decode_s FLOAT, load_s DOUBLE,
+        peak_memory_bytes BIGINT, prompt_tokens INTEGER, tokens INTEGER, words INTEGER, sentences INTEGER,
+        repeated_4grams FLOAT, markdown FLOAT, uncounted BOOLEAN);
+    CREATE TABLE losses (file INTEGER, is_record BOOLEAN, id VARCHAR, host UBIGINT, model UBIGINT, prompt UBIGINT,
+        measured_at DOUBLE, loss_nats DOUBLE, tokens BIGINT, bytes BIGINT);
+"""
+
+# Why an answer does not count, whatever is selected: the first reason that applies.
+_LEFT_OUT = """CASE
+    WHEN finish_reason = 'error' THEN 'failed'
+    WHEN finish_reason = 'context' THEN 'the context was full'
+    WHEN finish_reason = 'cancelled' THEN 'stopped by the user'
+    WHEN finish_reason NOT IN ('stop', 'length') THEN 'ended in an unknown way'
+    WHEN cell.warm_up THEN 'warm-up'
+    WHEN origin = 'published' AND NOT (ended_at > submitted_at) THEN 'times make no sense'
+    WHEN origin = 'published' THEN NULL
+    WHEN load_s IS NOT NULL THEN 'model was being loaded'
+    WHEN cached_tokens > 0 THEN 'continued a conversation'
+    WHEN prompt_busy_s IS NULL OR decode_busy_s IS NULL OR cached_tokens IS NULL THEN 'times are missing'
+    WHEN NOT (isfinite(prompt_busy_s + decode_busy_s) AND prompt_busy_s > 0
+        AND (decode_busy_s > 0 OR decode_busy_s = 0 AND coalesce(completion_tokens, 0) < 2)) THEN 'times make no sense'
+    END"""
+
+_HASHES = {
+    "host": 'hash(host."key")',
+    "model": 'hash(model."key", model.name, model.quantization, model.adapter_run, model.size_bytes)',
+    "prompt": "hash(messages)",
+    "context": "hash(origin, cell.benchmark, cell.prompt_set, cell.kind, sampling.temperature, sampling.max_tokens)",
+}
+_REFERENCES = {"answers": ("host", "model", "prompt", "context"), "losses": ("host", "model", "prompt")}
+_FILE = "getvariable('files')[file_index::BIGINT + 1]"
+
+
+def _is_record(record: type, kinds: dict[str, str]) -> str:
+    """The condition that a row lacks nothing of what is read."""
+    needed = [each for each in complete(record).split(" AND ") if each.split('"')[1] in kinds]
+    return f"coalesce({' AND '.join(needed)} AND format <= {FORMAT_VERSION}, false)"
+
+
+_INSERT_ANSWERS = f"""
+    INSERT INTO answers SELECT {_FILE}, {_is_record(Response, _ANSWER_KINDS)}, id, {", ".join(_HASHES.values())},
+        cell."repeat", submitted_at, {_LEFT_OUT}, coalesce(cell.disturbed, false),
+        coalesce(cell.warm_up, false), finish_reason,
+        CASE WHEN origin = 'published' THEN ended_at - submitted_at ELSE prompt_busy_s + decode_busy_s END,
+        prompt_busy_s, decode_busy_s, CASE WHEN load_s >= 0 THEN load_s END, peak_memory_bytes,
+        CASE WHEN prompt_tokens > 0 THEN prompt_tokens END,
+        CASE WHEN origin = 'published' THEN completion_tokens ELSE greatest(coalesce(completion_tokens, 0), 0) END,
+        CASE WHEN origin = 'published' THEN stated_words ELSE text_figures.words END,
+        text_figures.sentences, text_figures.repeated_4grams, text_figures.markdown,
+        text_figures IS NULL AND origin <> 'published'
+        FROM {{rows}}
+"""
+_UNCOUNTED = "SELECT DISTINCT file FROM answers WHERE uncounted AND is_record AND list_contains(?::INTEGER[], file)"
+_COUNT_TEXTS = f"""
+    UPDATE answers SET words = figures.words, sentences = figures.sentences,
+        repeated_4grams = figures.repeated_4grams, markdown = figures.markdown, uncounted = false
+        FROM (
+            SELECT {_FILE} AS file, id, count_text(text) AS figures FROM {{rows}}
+            WHERE id IN (SELECT id FROM answers WHERE uncounted AND is_record)
+        ) AS counted
+        WHERE answers.uncounted AND counted.file = answers.file AND counted.id = answers.id
+"""
+_INSERT_LOSSES = f"""
+    INSERT INTO losses SELECT {_FILE}, {_is_record(AnswerLoss, _LOSS_KINDS)}, id,
+        {", ".join(_HASHES[column] for column in _REFERENCES["losses"])},
+        measured_at, loss_nats, reference_tokens, strlen(reference)
+        FROM {{rows}}
+"""
+_UNNAMED = """
+    SELECT arg_min(file, id), min(id) FROM {table} ANTI JOIN {column}s USING ({column})
+        WHERE is_record AND list_contains(?::INTEGER[], file) GROUP BY {column}
+"""
+_NAMED = "SELECT * FROM {rows} WHERE list_contains(?::VARCHAR[], id)"
+_NAMES = {
+    "host": f"""INSERT OR IGNORE INTO hosts SELECT DISTINCT ON ({_HASHES["host"]}) {_HASHES["host"]}, host."key",
+        host.cpu, host.cores, host.memory_bytes, host.system, host.engine FROM named""",
+    "model": f"""INSERT OR IGNORE INTO models SELECT DISTINCT ON ({_HASHES["model"]}) {_HASHES["model"]}, model."key",
+        model.name, model.quantization, model.adapter_run, model.size_bytes FROM named""",
+    "prompt": f"""INSERT OR IGNORE INTO prompts SELECT DISTINCT ON ({_HASHES["prompt"]}) {_HASHES["prompt"]},
+        messages[-1].content FROM named""",
+    "context": f"""INSERT OR IGNORE INTO contexts SELECT DISTINCT ON ({_HASHES["context"]}) {_HASHES["context"]},
+        origin, cell.benchmark, cell.prompt_set, cell.kind,
+        coalesce(sampling.temperature, {Sampling().temperature}),
+        coalesce(sampling.max_tokens, {Sampling().max_tokens}) FROM named""",
+}

@@ -1,0 +1,40 @@
+"""What can be selected of the stored answers."""
+
+from dataclasses import dataclass
+
+from evaluation.records import Origin
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which answers to look at; empty tuples select all."""
+
+    host: str
+    origins: tuple[Origin, ...] = ()
+    benchmarks: tuple[str, ...] = ()
+    prompt_sets: tuple[str, ...] = ()
+    """Names; answers from the arena belong to none."""
+    prompts: tuple[str, ...] = ()
+    """Prompt keys."""
+    models: tuple[str, ...] = ()
+    """Model keys."""
+    disturbed: bool = False
+    """Whether disturbed answers count."""
+    common: bool = True
+    """Only prompts that every model in the selection has answered, where there is one. Otherwise medians of different
+    prompts stand side by side."""
+
+
+@dataclass(frozen=True)
+class HostFacts:
+    """A machine that has answers."""
+
+    key: str
+    cpu: str
+    cores: float
+    memory_bytes: int
+    system: str
+    engine: str
+    answers: int
+    published: bool
+    """Whether its answers are all published ones, single runs without raw times."""
