@@ -4,4 +4,10 @@ import streamlit as st
 
 st.set_page_config(page_title="Finetune Arena", page_icon="dashboard/icon.svg", layout="wide")
 
-st.navigation([st.Page("dashboard/app_pages/arena.py", title="Arena", icon=":material/compare:", default=True)]).run()
+st.navigation(
+    [
+        st.Page("dashboard/app_pages/arena.py", title="Arena", icon=":material/compare:", default=True),
+        st.Page("dashboard/app_pages/leaderboard.py", title="Leaderboard", icon=":material/leaderboard:"),
+        st.Page("dashboard/app_pages/benchmark.py", title="Benchmark", icon=":material/speed:"),
+    ]
+).run()

@@ -4,10 +4,13 @@ import atexit
 
 import streamlit as st
 
+from evaluation.benchmark import folder
+from evaluation.benchmark.folder import Benchmark
 from evaluation.engine import Engine
 from evaluation.engine.api import Generation
+from evaluation.leaderboard.answers import Answers
 from evaluation.models import Catalog, discover
-from evaluation.settings import Settings
+from evaluation.settings import PUBLISHED_DIR, Settings
 from evaluation.store import ResponseStore
 
 CATALOG_AGE_S = 5
@@ -22,7 +25,13 @@ def settings() -> Settings:
 @st.cache_resource(show_spinner=False)
 def store() -> ResponseStore:
     """Where responses are kept."""
-    return ResponseStore(settings().results_dir / "responses")
+    return ResponseStore(settings().results_dir / "responses", PUBLISHED_DIR / "responses")
+
+
+@st.cache_resource(show_spinner=False)
+def answers() -> Answers:
+    """The figures of all stored answers; ``refresh`` takes in what is new."""
+    return Answers(settings().results_dir, PUBLISHED_DIR)
 
 
 @st.cache_resource(show_spinner="Starting the engine…", on_release=lambda engine: engine.close())
@@ -31,6 +40,11 @@ def engine() -> Engine:
     started = Engine(record=store().append)
     atexit.register(started.close)
     return started
+
+
+def running_benchmark() -> Benchmark | None:
+    """The benchmark that has this machine to itself now, if any; never remembered, for it may end at any moment."""
+    return folder.running(settings().results_dir)
 
 
 @st.cache_resource(show_spinner="Looking for models…", ttl=CATALOG_AGE_S)

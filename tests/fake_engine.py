@@ -162,12 +162,21 @@ class FakeEngine:
         self.record = record
         self.scripts: dict[str, Script] = scripts
         self.generations: list[FakeGeneration] = []
+        self.released = False
+        """Whether idle models gave their memory back."""
 
     def submit(self, request: GenerationRequest) -> FakeGeneration:
         script = self.scripts.get(request.model.key, self.scripts.get("default", Script()))
         generation = FakeGeneration(request, script, self.record)
         self.generations.append(generation)
         return generation
+
+    @property
+    def busy(self) -> bool:
+        return any(generation.snapshot().state != "done" for generation in self.generations)
+
+    def release_idle(self) -> None:
+        self.released = True
 
     @property
     def requests(self) -> list[GenerationRequest]:

@@ -8,6 +8,7 @@ from dashboard.arena.answers import draw_rounds
 from dashboard.arena.conversation import Conversation, Pane
 from dashboard.arena.panes import default_pane_count, draw_catalog, pick_panes
 from dashboard.arena.settings import shared_settings
+from dashboard.benchmark.notice import draw_notice
 from dashboard.colors import model_colors
 from evaluation.models import Catalog
 from evaluation.transcript import to_json, to_markdown
@@ -30,6 +31,7 @@ def draw_arena(catalog: Catalog) -> None:
         draw_catalog(catalog, services.settings().models_dir, services.catalog.clear)
     conversation = state.conversation()
     actions = draw_head()
+    draw_notice()
     panes = pick_panes(catalog, shared)
     stop = draw_input(panes)
     state.carry_out_wish(panes)

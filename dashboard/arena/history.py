@@ -1,9 +1,5 @@
 """Earlier conversations of this machine: a list, and each of them to be read again."""
 
-from contextlib import suppress
-from datetime import UTC, datetime, tzinfo
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
 import streamlit as st
 
 from dashboard import services
@@ -13,6 +9,7 @@ from dashboard.arena.answers import draw_rounds
 from dashboard.arena.conversation import Conversation, from_responses
 from dashboard.arena.links import put_models
 from dashboard.colors import model_colors
+from dashboard.times import local_time
 from evaluation.models import Catalog
 
 LISTED = 20
@@ -32,7 +29,7 @@ def draw_list() -> None:
             st.button(
                 as_plain(title), key=f"arena_open_{summary.id}", type="tertiary", on_click=_open, args=(summary.id,)
             )
-            st.caption(f"{_local_time(summary.submitted_at)} · {rounds} · {as_plain(', '.join(summary.model_names))}")
+            st.caption(f"{local_time(summary.submitted_at)} · {rounds} · {as_plain(', '.join(summary.model_names))}")
 
 
 def stored_conversation(conversation_id: str) -> Conversation | None:
@@ -47,7 +44,7 @@ def draw_stored(conversation: Conversation, catalog: Catalog) -> None:
     """An earlier conversation, to be read only."""
     responses = conversation.responses()
     st.info(
-        f"An earlier conversation, {_local_time(responses[0].submitted_at)}. It can be read but not continued.",
+        f"An earlier conversation, {local_time(responses[0].submitted_at)}. It can be read but not continued.",
         icon=":material/history:",
     )
     known = {model.key for model in catalog.models}
@@ -86,11 +83,3 @@ def _leave() -> None:
 def _start_with(models: list[str]) -> None:
     state.start_over()
     put_models(models)
-
-
-def _local_time(seconds_utc: float) -> str:
-    zone: tzinfo = UTC
-    with suppress(ZoneInfoNotFoundError, ValueError):  # the browser's name for it may be unknown here
-        zone = ZoneInfo(st.context.timezone or "UTC")
-    moment = datetime.fromtimestamp(seconds_utc, zone)
-    return f"{moment.day} {moment:%b %Y, %H:%M}"

@@ -24,17 +24,17 @@ def model_label(model: ChatModel) -> str:
 def default_models(models: tuple[ChatModel, ...]) -> list[str]:
     """Keys of the models the panes start with: the base of the run that finished last, its fine-tunes from the newest
     on, then the rest."""
-    family = _newest_family(models)
+    family = newest_family(models)
     return [model.key for model in (*family, *(model for model in models if model not in family))]
 
 
 def default_pane_count(models: tuple[ChatModel, ...]) -> int:
     """A base beside its fine-tunes, as many as can be read side by side on a laptop's screen."""
-    return min(max(len(_newest_family(models)), 2), READABLE_PANES)
+    return min(max(len(newest_family(models)), 2), READABLE_PANES)
 
 
-def _newest_family(models: tuple[ChatModel, ...]) -> list[ChatModel]:
-    """A base and its fine-tunes; empty without fine-tunes."""
+def newest_family(models: tuple[ChatModel, ...]) -> list[ChatModel]:
+    """The base of the run that finished last and its fine-tunes, from the newest on; empty without fine-tunes."""
 
     def finished_at(model: ChatModel) -> float:
         return (model.adapter.finished_at if model.adapter else None) or 0.0

@@ -8,6 +8,7 @@ import streamlit as st
 from dashboard import services
 from dashboard.arena.conversation import Conversation, Pane
 from dashboard.arena.settings import SYSTEM_PROMPT
+from dashboard.benchmark.notice import refusal
 from evaluation.engine.api import Generation, GenerationRequest
 
 CONVERSATION = "arena_conversation"
@@ -35,12 +36,15 @@ def conversation() -> Conversation:
 
 
 def wish(kind: Literal["ask", "edit", "again"], message: str = "", pane: int = EVERYONE) -> None:
-    """Callback of a button."""
+    """Callback of a button. While a benchmark runs, nobody is asked: that would disturb it."""
+    if running := services.running_benchmark():
+        st.toast(refusal(running), icon=":material/speed:")
+        return
     st.session_state[WISH] = Wish(kind, message, pane)
 
 
 def send() -> None:
-    """Callback of the input. While answers are being written, the message stays in the input."""
+    """Callback of the input. While answers are being written or a benchmark runs, the message stays in the input."""
     message = st.session_state[MESSAGE]
     if conversation().running:
         st.session_state[MESSAGE] = message
@@ -49,6 +53,8 @@ def send() -> None:
         )
         return
     wish("ask", message, st.session_state.get(TARGET, EVERYONE))
+    if WISH not in st.session_state:
+        st.session_state[MESSAGE] = message
 
 
 def wish_edit(text_key: str) -> None:

@@ -210,7 +210,7 @@ def _list(settings: Settings) -> int:
         print(f"  {model.name}  ({model.key})")
     print(f"Prompt sets\n  {', '.join(known_sets())}, and any JSONL or text file")
     print("Benchmarks")
-    found, problems = benchmarks(settings.results_dir)
+    found, problems = benchmarks(settings.results_dir, PUBLISHED_DIR)
     for each in found:
         print(f"  {each.folder.name}  {each.progress.status}, {each.progress.done} of {each.plan.cells} answers")
     for _, problem in problems:

@@ -106,12 +106,11 @@ def read(folder: Path) -> Benchmark:
     return Benchmark(folder, plan, _read_progress(folder, plan))
 
 
-def benchmarks(results_dir: Path) -> tuple[list[Benchmark], list[tuple[Path, str]]]:
-    """Those in ``benchmarks/`` and ``published/benchmarks/``, newest first, and the folders that are none with a
-    sentence."""
+def benchmarks(results_dir: Path, published_dir: Path | None = None) -> tuple[list[Benchmark], list[tuple[Path, str]]]:
+    """Those in ``benchmarks/`` of the two folders, newest first, and the folders that are none with a sentence."""
     found: list[Benchmark] = []
     problems: list[tuple[Path, str]] = []
-    for folder in _folders(results_dir):
+    for folder in _folders(results_dir, *([published_dir] if published_dir else [])):
         try:
             found.append(read(folder))
         except BenchmarkError as error:
@@ -204,8 +203,8 @@ def write_progress(folder: Path, progress: Progress) -> None:
         _replace_file(folder / PROGRESS_FILE, to_json_text(asdict(progress), indent=2).encode())
 
 
-def _folders(results_dir: Path) -> Iterator[Path]:
-    for parent in (results_dir / "benchmarks", results_dir / "published" / "benchmarks"):
+def _folders(*parents: Path) -> Iterator[Path]:
+    for parent in (each / "benchmarks" for each in parents):
         with suppress(OSError):
             yield from [path for path in sorted(parent.iterdir()) if path.is_dir() and not path.name.startswith(".")]
 

@@ -60,6 +60,19 @@ class Engine:
         with self._lock:
             return {key: worker.pid for key, worker in self._workers.items()}
 
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is being written, or waits for that."""
+        with self._lock:
+            return bool(self._turns.everyone)
+
+    def release_idle(self) -> None:
+        """End the workers nobody uses, so that others have their memory; the next request starts them anew."""
+        with self._changing():
+            for worker in list(self._workers.values()):
+                if not self._users(worker):
+                    self._discard(worker)
+
     # -- what generations ask ------------------------------------------------------------------------------------
 
     def cancel(self, generation: RunningGeneration) -> None:

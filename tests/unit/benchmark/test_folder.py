@@ -46,11 +46,12 @@ def test_what_was_created_is_found(tmp_path: Path, plan: Plan, folder: Path) -> 
     be told from one that did."""
     second = create(tmp_path, replace(plan, created_at=plan.created_at + 1))
     assert second.name == f"{folder.name}-2" and read(second).plan.id == second.name
-    published = tmp_path / "published" / "benchmarks"
-    published.mkdir(parents=True)
-    folder.rename(published / "theirs")
-    write_progress(published / "theirs", Progress("finished", done=6, total=6))
-    found, problems = benchmarks(tmp_path)
+    published = tmp_path / "published"
+    theirs = published / "benchmarks" / "theirs"
+    theirs.parent.mkdir(parents=True)
+    folder.rename(theirs)
+    write_progress(theirs, Progress("finished", done=6, total=6))
+    found, problems = benchmarks(tmp_path, published)
     assert [each.folder.name for each in found] == [second.name, "theirs"] and not problems
     assert found[0].progress == Progress("interrupted", total=6, reason="It was never started.")
     assert found[1].plan == replace(plan, id="theirs") and found[1].progress.status == "finished"

@@ -1,0 +1,125 @@
+"""The leaderboard: which model answers best, how long a user waits, and how sure that is, from stored answers only."""
+
+from dataclasses import replace
+
+import streamlit as st
+
+from dashboard import services
+from dashboard.arena.answer_text import as_plain
+from dashboard.leaderboard import data, filters, words
+from dashboard.leaderboard.data import View
+from dashboard.leaderboard.pictures import draw_charts
+from dashboard.leaderboard.reading import draw_prompts, draw_wanted
+from dashboard.leaderboard.table import draw_table
+from evaluation.host import host as this_host
+from evaluation.leaderboard.wording import counted
+from evaluation.store import Problem
+
+SHOWN_PROBLEMS = 50
+
+
+def draw_view(view: View) -> None:
+    """Words first, then the figures, then the charts."""
+    board = view.measured.board
+    st.caption(" · ".join(filter(None, (words.counted(board, view.measured.cells), words.settings(board)))))
+    with st.container(border=True):
+        st.markdown(":material/gavel: **What can be said**")
+        st.markdown("\n".join(f"- {sentence}" for sentence in view.measured.sentences))
+    draw_table(view)
+    if view.measured.cells.empty:
+        draw_nothing_counted()
+        return
+    draw_charts(view)
+    draw_prompts(view)
+    draw_wanted(view)
+
+
+def draw_study(view: View) -> None:
+    """The published study's questions, whatever is filtered."""
+    st.subheader("The study's own questions", anchor=False)
+    st.caption(f"Answered from all benchmark answers of: {as_plain(view.host_name)}.")
+    for finding in data.study(view.answers, view.version, view.host.key):
+        with st.expander(finding.question):
+            st.markdown(finding.answer)
+
+
+def draw_published_note() -> None:
+    """What the figures of others are worth."""
+    st.info(
+        "These are the times a published study reports: one run per prompt, on settings that are mostly not known.",
+        icon=":material/history_edu:",
+    )
+    with st.expander("What can be concluded from them, and what cannot"):
+        st.markdown(words.PUBLISHED_NOTE)
+
+
+def draw_problems(problems: tuple[Problem, ...]) -> None:
+    """The lines of the store that could not be counted."""
+    if not problems:
+        return
+    files = len({problem.path for problem in problems})
+    verb = "is no record" if len(problems) == 1 else "are no records"
+    with st.expander(f"{counted(len(problems), 'line')} in {counted(files, 'file')} {verb}", icon=":material/warning:"):
+        for problem in problems[:SHOWN_PROBLEMS]:
+            line = f", line {problem.line:,}" if problem.line else ""
+            st.markdown(f"{as_plain(problem.path.name)}{line}: {as_plain(problem.reason)}")
+        if len(problems) > SHOWN_PROBLEMS:
+            st.caption(f"And {len(problems) - SHOWN_PROBLEMS:,} more.")
+
+
+def draw_nothing_stored() -> None:
+    """Before the first answer."""
+    st.info(
+        "No answer is stored yet. Run a benchmark, or chat with two models in the arena; both are counted here.",
+        icon=":material/leaderboard:",
+    )
+    with st.container(horizontal=True):
+        st.page_link("dashboard/app_pages/benchmark.py", label="Run a benchmark", icon=":material/speed:")
+        st.page_link("dashboard/app_pages/arena.py", label="Chat in the arena", icon=":material/compare:")
+
+
+def draw_all_disturbed() -> None:
+    """Better doubtful figures that say so than none."""
+    st.warning(
+        "While each of these answers was written, other programs took cores that the model needed. They are counted "
+        "all the same, as there are no others; repeat the benchmark on a quiet machine before you rely on the times.",
+        icon=":material/warning:",
+    )
+
+
+def draw_nothing_counted() -> None:
+    """Every answer was left out."""
+    st.info("No answer that passes these filters counts.", icon=":material/filter_alt_off:")
+    st.button("Clear the filters", icon=":material/filter_alt_off:", key="leaderboard_clear", on_click=filters.clear)
+
+
+def main() -> None:
+    """Draw the page."""
+    filters.apply_address()
+    st.title("Leaderboard", anchor=False)
+    answers = services.answers()
+    with st.spinner("Reading the stored answers…"):
+        version = answers.refresh()
+    hosts = data.hosts(answers, version)
+    if not hosts:
+        draw_nothing_stored()
+        draw_problems(answers.problems())
+        return
+    names = words.host_names(hosts, this_host().key)
+    host = filters.pick_host(answers, version, hosts, names)
+    with st.sidebar:
+        st.subheader("What is counted")
+        selection = filters.pick_answers(answers, version, host)
+    filters.name_address(selection)
+    view = data.view_of(answers, version, host, names[host.key], selection)
+    if data.only_disturbed(view):
+        view = data.view_of(answers, version, host, names[host.key], replace(selection, disturbed=True))
+        draw_all_disturbed()
+    if host.published:
+        draw_published_note()
+    draw_view(view)
+    draw_study(view)
+    draw_problems(answers.problems())
+
+
+main()

@@ -1,0 +1,1 @@
+"""The parts of the benchmark page, and what the arena shows of it."""

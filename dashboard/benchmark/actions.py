@@ -1,0 +1,72 @@
+"""What the buttons of the page do. A refusal is kept as a sentence and shown at the next drawing."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import streamlit as st
+
+from dashboard import services
+from dashboard.arena.answer_text import as_plain
+from evaluation.benchmark import folder
+from evaluation.benchmark.folder import Benchmark, BenchmarkError
+from evaluation.benchmark.plan import Plan
+
+FAULT = "benchmark_fault"
+STOPPING = "benchmark_stopping"
+
+
+def why_not(running: Benchmark | None) -> str | None:
+    """Why no benchmark can be started now, as a sentence; ``None`` when one can."""
+    if running is not None:
+        return "A benchmark is running: wait for its end, or cancel it."
+    if services.engine().busy:
+        return "The arena is answering somebody: a benchmark can be started when it is done."
+    return None
+
+
+def start(plan: Plan) -> None:
+    """Write the plan down and begin."""
+    with _having_the_machine():
+        results_dir = services.settings().results_dir
+        folder.start(results_dir, folder.create(results_dir, plan).name)
+
+
+def resume(benchmark: str, again: bool) -> None:
+    """Go on with what is not done; ``again``: also with what failed or was disturbed."""
+    with _having_the_machine():
+        folder.start(services.settings().results_dir, benchmark, again)
+
+
+def cancel(running: Benchmark) -> None:
+    """Ask it to stop; that takes it a moment."""
+    folder.cancel(running.folder)
+    st.session_state[STOPPING] = running.plan.id
+
+
+def is_stopping(running: Benchmark) -> bool:
+    """Whether this tab has asked it to stop."""
+    return bool(st.session_state.get(STOPPING) == running.plan.id)
+
+
+def forget_stopping() -> None:
+    """It has ended; resumed, it can be asked again."""
+    st.session_state.pop(STOPPING, None)
+
+
+def draw_fault() -> None:
+    """Why the last click did nothing, once."""
+    if fault := st.session_state.pop(FAULT, None):
+        st.error(as_plain(fault), icon=":material/error:")
+
+
+@contextmanager
+def _having_the_machine() -> Iterator[None]:
+    """Make sure of it: nobody else computes, and the arena's idle models give their memory back."""
+    try:
+        if reason := why_not(services.running_benchmark()):
+            raise BenchmarkError(reason)
+        services.engine().release_idle()
+        forget_stopping()
+        yield
+    except BenchmarkError as error:
+        st.session_state[FAULT] = str(error)

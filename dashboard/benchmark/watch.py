@@ -1,0 +1,66 @@
+"""The benchmark that runs now, kept up to date."""
+
+import time
+
+import streamlit as st
+
+from dashboard import services
+from dashboard.arena.answer_text import as_plain
+from dashboard.benchmark import actions
+from dashboard.benchmark.notice import redraw_s, time_left
+from dashboard.benchmark.words import counts, meaning
+from evaluation.benchmark.folder import Benchmark
+
+STOP_PATIENCE_S, POLL_S = 5.0, 0.1
+"""So long the page waits for a benchmark that was cancelled, before it goes on as usual."""
+
+
+def draw_running(running: Benchmark) -> None:
+    """Draw it, again and again until it has ended: then the whole page is drawn, and nothing asks any more.
+
+    What is shown comes from the disk, so it is the same in every tab and for a benchmark of the command line.
+    """
+    st.fragment(_follow, run_every=redraw_s(running.progress))()
+
+
+def _follow() -> None:
+    running = services.running_benchmark()
+    if running is not None:
+        with st.container(border=True):
+            _draw(running)
+        if not actions.is_stopping(running) or not _ends_soon():
+            return
+    actions.forget_stopping()
+    st.rerun()
+
+
+def _ends_soon() -> bool:
+    give_up_at = time.monotonic() + STOP_PATIENCE_S
+    while time.monotonic() < give_up_at:
+        if services.running_benchmark() is None:
+            return True
+        time.sleep(POLL_S)
+    return False
+
+
+def _draw(running: Benchmark) -> None:
+    progress = running.progress
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.markdown(f"##### :material/play_circle: {as_plain(running.plan.name)}", width="content")
+        st.button(
+            "Stopping…" if actions.is_stopping(running) else "Cancel",
+            icon=":material/stop_circle:",
+            key="benchmark_cancel",
+            disabled=actions.is_stopping(running),
+            on_click=actions.cancel,
+            args=(running,),
+            help="Ends it now. Every finished answer is kept, only the one being written is thrown away, and it can be "
+            "resumed where it was.",
+        )
+    share = progress.done / progress.total if progress.total else 0.0
+    st.progress(min(share, 1.0), text=f"{share:.0%} · {as_plain(progress.now or 'Starting')}")
+    st.markdown(f"**{counts(progress)}** · {time_left(progress)}", help=meaning(progress))
+    st.caption(
+        "It goes on when this page is closed; a browser on the same machine takes some of it. The arena answers again "
+        "when it has ended."
+    )

@@ -1,0 +1,68 @@
+"""Models against a baseline: each prompt a point, all prompts together an interval."""
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from dashboard.charts.parts import QUIET_COLOR, model_axis, value_axis
+
+ROW_PX = 64
+MARGIN_PX = 60
+CLICK = "point"
+"""The selection; its fields are ``model_key`` and ``prompt_key``."""
+_LANE = alt.Scale(domain=[-1, 1])
+
+
+def differences_chart(pairs: pd.DataFrame, overall: pd.DataFrame, title: str) -> alt.LayerChart:
+    """A row per model: its prompts as points, beside them a diamond at the median with its interval; a line at zero.
+
+    ``pairs`` has one row per model and prompt: ``model_key``, ``prompt_key``, ``label``, ``color``, ``prompt``,
+    ``value``, ``baseline_value``, ``difference``; ``overall`` one per model: ``label``, ``color``, ``median``, ``low``,
+    ``high`` (NaN without an interval), ``n``. ``title`` names the difference and its unit.
+    """
+    points = pairs.assign(lane=_lanes(pairs))
+    tops = overall.assign(lane=-0.7)
+    y = alt.Y("label:N", sort=list(overall["label"]), title=None, axis=model_axis())
+    lane = alt.YOffset("lane:Q", scale=_LANE)
+    color = alt.Color("color:N", scale=None, legend=None)
+    zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color=QUIET_COLOR, strokeWidth=1.5).encode(x="zero:Q")
+    click = alt.selection_point(name=CLICK, fields=["model_key", "prompt_key"], on="click", empty=False)
+    each = (
+        alt.Chart(points)
+        .mark_circle(size=42, opacity=0.5, cursor="pointer")
+        .encode(
+            x=alt.X("difference:Q", title=title, axis=value_axis()),
+            y=y,
+            yOffset=lane,
+            color=color,
+            tooltip=[
+                alt.Tooltip("prompt", title="Prompt"),
+                alt.Tooltip("label", title="Model"),
+                alt.Tooltip("value", title="Its figure", format=",.3~f"),
+                alt.Tooltip("baseline_value", title="The baseline's", format=",.3~f"),
+                alt.Tooltip("difference", title="Difference", format="+,.3~f"),
+            ],
+        )
+        .add_params(click)
+    )
+    base = alt.Chart(tops).encode(
+        y=y,
+        yOffset=lane,
+        color=color,
+        tooltip=[
+            alt.Tooltip("label", title="Model"),
+            alt.Tooltip("median", title="Median difference", format="+,.3~f"),
+            alt.Tooltip("low", title="from", format="+,.3~f"),
+            alt.Tooltip("high", title="to", format="+,.3~f"),
+            alt.Tooltip("n", title="Prompts"),
+        ],
+    )
+    median = base.mark_point(shape="diamond", size=130, filled=True, opacity=1).encode(x="median:Q")
+    intervals = [base.mark_rule(strokeWidth=4).encode(x="low:Q", x2="high:Q")] if overall["low"].notna().any() else []
+    return alt.layer(zero, each, *intervals, median).properties(height=ROW_PX * len(overall) + MARGIN_PX)
+
+
+def _lanes(pairs: pd.DataFrame) -> np.ndarray:
+    """Heights that keep points of like differences apart: the same at every drawing, and even over the lane."""
+    golden = (np.arange(len(pairs)) * 0.618034) % 1
+    return -0.35 + 1.15 * golden
