@@ -4,6 +4,7 @@ The models are those of this installation, with the fine-tunes that come along; 
 """
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,33 +20,50 @@ ANSWER_TIMEOUT_MS = 300_000
 PHONE_WIDTH = 390
 PAGE_HEIGHT = """
     Math.ceil(document.querySelector('[data-testid="stMainBlockContainer"]').getBoundingClientRect().height
-    + document.querySelector('[data-testid="stBottom"]').getBoundingClientRect().height)
+    + (document.querySelector('[data-testid="stBottom"]')?.getBoundingClientRect().height ?? 0))
 """
+
+
+def ask_and_wait(page: Page, url: str) -> None:
+    """Put the question to the panes of the arena and wait until all have answered."""
+    page.goto(url)
+    ask(page, QUESTION)
+    expect(page.get_by_test_id("stVegaLiteChart").first).to_be_visible(timeout=ANSWER_TIMEOUT_MS)
+    expect(page.get_by_role("button", name="Stop")).to_have_count(0)
+
+
+def open_leaderboard(page: Page, url: str) -> None:
+    """The benchmark that comes along."""
+    page.goto(f"{url}/leaderboard")
+    expect(page.get_by_test_id("stVegaLiteChart").first).to_be_visible(timeout=ANSWER_TIMEOUT_MS)
+
+
+def open_benchmark(page: Page, url: str) -> None:
+    """Ready to start one."""
+    page.goto(f"{url}/benchmark")
+    expect(page.get_by_role("button", name="Start", exact=True)).to_be_enabled(timeout=ANSWER_TIMEOUT_MS)
 
 
 @dataclass(frozen=True)
 class View:
-    """A browser window to look through."""
+    """A browser window to look through, and what is opened in it."""
 
     name: str
     width: int
     height: int
     scheme: Literal["light", "dark"]
+    open: Callable[[Page, str], None]
 
 
 VIEWS = (
-    View("arena-light", 1440, 900, "light"),
-    View("arena-dark", 1440, 900, "dark"),
-    View("arena-phone", PHONE_WIDTH, 844, "light"),
+    View("arena-light", 1440, 900, "light", ask_and_wait),
+    View("arena-dark", 1440, 900, "dark", ask_and_wait),
+    View("arena-phone", PHONE_WIDTH, 844, "light", ask_and_wait),
+    View("leaderboard-light", 1440, 900, "light", open_leaderboard),
+    View("leaderboard-dark", 1440, 900, "dark", open_leaderboard),
+    View("leaderboard-phone", PHONE_WIDTH, 844, "light", open_leaderboard),
+    View("benchmark-light", 1440, 900, "light", open_benchmark),
 )
-
-
-def ask_and_wait(page: Page, url: str) -> None:
-    """Put the question to the panes and wait until all have answered."""
-    page.goto(url)
-    ask(page, QUESTION)
-    expect(page.get_by_test_id("stVegaLiteChart").first).to_be_visible(timeout=ANSWER_TIMEOUT_MS)
-    expect(page.get_by_role("button", name="Stop")).to_have_count(0)
 
 
 def take(browser: Browser, view: View, url: str) -> Path:
@@ -53,7 +71,7 @@ def take(browser: Browser, view: View, url: str) -> Path:
     page = browser.new_page(
         viewport={"width": view.width, "height": view.height}, color_scheme=view.scheme, device_scale_factor=1.5
     )
-    ask_and_wait(page, url)
+    view.open(page, url)
     if view.width > PHONE_WIDTH:
         page.get_by_test_id("stSidebarHeader").hover()
         page.get_by_test_id("stSidebarCollapseButton").click()
@@ -69,7 +87,7 @@ def take(browser: Browser, view: View, url: str) -> Path:
 
 
 def main() -> None:
-    """Take all pictures, each of a new conversation."""
+    """Take all pictures, those of the arena each of a new conversation."""
     PICTURES.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as folder, chromium() as browser:
         results = Path(folder) / "results"
