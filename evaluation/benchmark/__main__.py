@@ -172,7 +172,7 @@ def _tell_end(name: str, end: Progress) -> None:
     if end.status != "finished":
         print(f"Go on with: python -m evaluation.benchmark --resume {name}")
         return
-    if end.failed or end.disturbed:
+    if end.failed or end.disturbed or end.reason:
         print(f"Do these anew with: python -m evaluation.benchmark --resume {name} --again")
     print("The page Leaderboard of the app (make app) shows what came out.")
 

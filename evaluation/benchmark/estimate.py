@@ -4,6 +4,7 @@ import glob
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -28,7 +29,7 @@ DEFAULT_MODEL_BYTES = 10**9
 
 @dataclass(frozen=True)
 class Pace:
-    """How a model answers on this machine, medians over its stored answers."""
+    """How a model answers on this machine, by its stored answers."""
 
     prompt_s: float
     token_s: float
@@ -107,14 +108,7 @@ class TimeLeft:
 
 def _paces(host: str, folders: Iterable[Path]) -> dict[str, tuple[Pace, int | None]]:
     """Of every model that has warm answers on this host, with the size of its files."""
-    files = [path for folder in folders for kind in ("*.jsonl", "*.parquet") for path in folder.glob(kind)]
-    read = 0
-    chosen: list[Path] = []
-    for path, stat in sorted(((path, path.stat()) for path in files), key=lambda pair: -pair[1].st_mtime):
-        read += stat.st_size
-        if read > READ_BYTES and chosen:
-            break
-        chosen.append(path)
+    chosen = _newest_files(folders)
     json_files, parquet_files = (
         [glob.escape(str(path)) for path in chosen if path.suffix == suffix and os.access(path, os.R_OK)]
         for suffix in (".jsonl", ".parquet")
@@ -128,10 +122,30 @@ def _paces(host: str, folders: Iterable[Path]) -> dict[str, tuple[Pace, int | No
     return {key: (Pace(prompt_s, token_s, tokens), size) for key, size, prompt_s, token_s, tokens in rows}
 
 
-_PACES = """
-    SELECT model.key, any_value(model.size_bytes), median(prompt_busy_s), median(decode_busy_s / completion_tokens),
-        median(completion_tokens)
-    FROM {source}
+def _newest_files(folders: Iterable[Path]) -> list[Path]:
+    """At least one, if there are any, and together ``READ_BYTES`` at most."""
+    files: list[tuple[float, int, Path]] = []
+    for folder in folders:
+        for path in (*folder.glob("*.jsonl"), *folder.glob("*.parquet")):
+            with suppress(FileNotFoundError):  # just turned into a Parquet file by another process
+                stat = path.stat()
+                files.append((stat.st_mtime, stat.st_size, path))
+    read = 0
+    chosen: list[Path] = []
+    for _, size, path in sorted(files, reverse=True):
+        read += size
+        if read > READ_BYTES and chosen:
+            break
+        chosen.append(path)
+    return chosen
+
+
+# Means, because a sum is estimated. Where every answer was cut, nobody knows how long they would have become.
+_PACES = f"""
+    SELECT model.key, any_value(model.size_bytes), avg(prompt_busy_s), median(decode_busy_s / completion_tokens),
+        CASE WHEN bool_or(finish_reason = 'stop') THEN avg(completion_tokens)
+            ELSE greatest({ANSWER_TOKENS}, max(completion_tokens)) END
+    FROM {{source}}
     WHERE host.key = ? AND finish_reason IN ('stop', 'length') AND load_s IS NULL AND completion_tokens > 0
         AND prompt_busy_s > 0 AND decode_busy_s >= 0 AND NOT coalesce(cell.warm_up, false)
     GROUP BY model.key

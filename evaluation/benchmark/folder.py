@@ -24,6 +24,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+import psutil
 from pydantic import TypeAdapter, ValidationError
 
 from evaluation.benchmark.plan import Plan, from_json, to_json
@@ -61,7 +62,7 @@ class Progress:
     updated_at: float | None = None
     """UTC s."""
     reason: str | None = None
-    """A sentence, when failed."""
+    """A sentence: why it failed or was interrupted, or what is missing although it finished."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def create(results_dir: Path, plan: Plan) -> Path:
             except FileExistsError:
                 number += 1
                 folder = parent / f"{plan.id}-{number}"
-        _replace_file(folder / PLAN_FILE, to_json(replace(plan, id=folder.name)))
+        _replace_file(folder / PLAN_FILE, to_json(replace(plan, id=folder.name)), durable=True)
     return folder
 
 
@@ -170,7 +171,7 @@ def start(results_dir: Path, benchmark: str, again: bool = False) -> None:
 def cancel(folder: Path) -> None:
     """Ask its process to stop; the answer being written is thrown away. Harmless when none runs."""
     pid = _pid(folder)
-    if pid is not None and is_held(folder):
+    if pid is not None and is_held(folder) and _runs_a_benchmark(pid):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
 
@@ -182,7 +183,8 @@ def held(results_dir: Path, folder: Path) -> Iterator[None]:
     try:
         with _told(f"The benchmark {folder.name} cannot be run in {folder}"):
             try:
-                machine, benchmark = hold(folder.parent), hold(folder)
+                machine = hold(folder.parent)
+                benchmark = hold(folder)
             except RunError:
                 refuse_second(results_dir)
                 raise BenchmarkError("Another benchmark is just starting: wait for it, or cancel it first.") from None
@@ -246,6 +248,13 @@ def _pid(folder: Path) -> int | None:
         return None
 
 
+def _runs_a_benchmark(pid: int) -> bool:
+    """Where a file system has no locks, the process that is named there may be gone, and its number another's."""
+    with suppress(psutil.Error):
+        return "evaluation.benchmark" in psutil.Process(pid).cmdline()
+    return False
+
+
 def _last_words(folder: Path, since: int) -> str:
     """The last line that its process printed."""
     with suppress(OSError), (folder / OUTPUT_FILE).open("rb") as output:
@@ -266,12 +275,15 @@ def _told(attempt: str) -> Iterator[None]:
         raise BenchmarkError(f"{attempt}: {error.strerror or error}. {remedy}, then resume.") from error
 
 
-def _replace_file(path: Path, content: bytes) -> None:
-    """Readers see the old or the new content, whatever stops in between."""
+def _replace_file(path: Path, content: bytes, durable: bool = False) -> None:
+    """Readers see the old or the new content, whatever stops in between; if ``durable``, also the whole machine."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
         with open(handle, "wb") as file:
             file.write(content)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:

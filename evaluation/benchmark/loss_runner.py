@@ -1,7 +1,7 @@
 """The answer losses of a benchmark: one for each model and prompt that has a reference answer."""
 
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import date
 from pathlib import Path
@@ -16,6 +16,9 @@ from evaluation.losses import LossStore
 from evaluation.models import ChatModel
 from evaluation.prompt_sets import Prompt
 from evaluation.records import AnswerLoss, ModelRef
+
+LossKey = tuple[str, str, str]
+"""Model key, prompt set, prompt."""
 
 
 class LossRunner:
@@ -33,23 +36,32 @@ class LossRunner:
         """``models``: those found on this machine, by key. ``again``: also those that failed."""
         self._plan, self._models, self._tracker, self._stop = plan, models, tracker, stop
         self._store = LossStore(results_dir / "losses")
-        stored = {
-            (loss.model.key, loss.prompt_set, loss.prompt)
-            for loss in self._store.of_benchmark(plan.id)
-            if not (again and loss.error)
+        # What was measured comes last, and counts.
+        stored = sorted(self._store.of_benchmark(plan.id), key=lambda loss: not loss.error)
+        self._errors: dict[LossKey, str | None] = {
+            (loss.model.key, loss.prompt_set, loss.prompt): loss.error for loss in stored
         }
+        done = {key for key, error in self._errors.items() if not (again and error)}
         self._work = {
-            model: [(name, prompt) for name, prompt in plan.references if (model.key, name, prompt.id) not in stored]
+            model: [(name, prompt) for name, prompt in plan.references if (model.key, name, prompt.id) not in done]
             for model in plan.models
         }
         for model, prompts in self._work.items():
             tracker.references_left[model.key] = len(prompts)
 
-    def measure_all(self) -> None:
-        """Raises ``Stopped`` or ``KeyboardInterrupt`` when asked to stop, ``StoreError``, ``BenchmarkError``."""
+    def measure_all(self) -> str | None:
+        """Returns a sentence when some could not be measured, now or earlier.
+
+        Raises ``Stopped`` or ``KeyboardInterrupt`` when asked to stop, ``StoreError``, ``BenchmarkError``.
+        """
         for model, prompts in self._work.items():
             if prompts:
                 self._measure(model, prompts)
+        errors = [error for error in self._errors.values() if error]
+        if not errors:
+            return None
+        counted = "1 answer loss" if len(errors) == 1 else f"{len(errors)} answer losses"
+        return f"{counted} could not be measured: {errors[-1]}"
 
     def _measure(self, ref: ModelRef, prompts: Sequence[tuple[str, Prompt]]) -> None:
         model = self._models.get(ref.key)
@@ -58,7 +70,8 @@ class LossRunner:
             for name, prompt in prompts:
                 self._save(ref, name, prompt, MeasuredLoss(None, None, reason))
             return
-        with closing(self._measured(model, [prompt for _, prompt in prompts])) as measured:
+        references = [(prompt.messages, prompt.reference or "") for _, prompt in prompts]
+        with closing(answer_losses(model, references, date.fromisoformat(self._plan.template_date))) as measured:
             for name, prompt in prompts:
                 self._tracker.tell(f"Answer losses: {ref.name}")
                 if self._stop.asked:
@@ -66,10 +79,6 @@ class LossRunner:
                 with self._stop.interrupting():
                     loss = next(measured)
                 self._save(ref, name, prompt, loss)
-
-    def _measured(self, model: ChatModel, prompts: Sequence[Prompt]) -> Generator[MeasuredLoss, None, None]:
-        references = [(prompt.messages, prompt.reference or "") for prompt in prompts]
-        yield from answer_losses(model, references, date.fromisoformat(self._plan.template_date))
 
     def _save(self, model: ModelRef, prompt_set: str, prompt: Prompt, measured: MeasuredLoss) -> None:
         self._store.append(
@@ -89,4 +98,5 @@ class LossRunner:
                 error=measured.error,
             )
         )
+        self._errors[model.key, prompt_set, prompt.id] = measured.error
         self._tracker.references_left[model.key] -= 1

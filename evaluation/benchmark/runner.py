@@ -2,8 +2,9 @@
 
 | what happens | what follows |
 | --- | --- |
-| a model's process dies in a cell | the cell is stored as a failure with its reason; a new process is warmed up |
-| a model fails ``PATIENCE`` times in a row | the rest of its block is stored as failures with the last reason |
+| a model refuses a prompt | the cell is stored as a failure with its reason |
+| a model's process dies in a cell | the same; a new process is warmed up |
+| it dies, or can't load the model, ``PATIENCE`` times in a row | the rest of its block is stored as failures |
 | a model's file is gone | its cells are stored as failures |
 | cancelled | the answer being written is not stored; what is stored counts when it is resumed |
 | something can't be stored | the benchmark stops: nothing is measured that isn't kept |
@@ -34,7 +35,8 @@ from evaluation.records import Cell, Message, Response, Sampling
 from evaluation.store import ResponseStore, StoreError
 
 PATIENCE = 3
-"""Failures in a row after which a model is given up for the rest of its block: each may take minutes."""
+"""Deaths of a model's process, or loads that failed, in a row after which the rest of its block is given up: each may
+take minutes."""
 POLL_S = 0.2
 """How soon a request to stop is noticed."""
 WARM_UP = (Message("user", "Say hello in one short sentence."),)
@@ -74,7 +76,7 @@ class Runner:
             )
         with self._stop, held(self._results_dir, self._folder):
             try:
-                self._do_all()
+                reason = self._do_all()
             except (Stopped, KeyboardInterrupt):
                 return self._tracker.end("cancelled", None)
             except (StoreError, BenchmarkError) as error:
@@ -82,9 +84,10 @@ class Runner:
             except Exception as error:
                 self._tracker.end("failed", f"The benchmark stopped at a fault of this program: {error!r}")
                 raise
-            return self._tracker.end("finished", None)
+            return self._tracker.end("finished", reason)
 
-    def _do_all(self) -> None:
+    def _do_all(self) -> str | None:
+        """Returns a sentence when answer losses are missing in the end."""
         for response in self._store.of_benchmark(self._plan.id):
             self._tracker.take_in(response)
         work = [(block, cells) for block in blocks(self._plan) if (cells := list(self._to_do(block)))]
@@ -98,12 +101,13 @@ class Runner:
                 self._give_up(block, cells, f"The model {block.model.name} is not here any more: put its file back.")
             else:
                 self._fill(block, model, cells)
-        losses.measure_all()
+            self._tracker.loads_left[block.model.key] -= 1
+        return losses.measure_all()
 
     def _to_do(self, block: Block) -> Iterator[tuple[Cell, Prompt]]:
         for name, prompt in self._plan.prompts:
             cell = Cell(self._plan.id, name, prompt.id, block.repeat, prompt.kind)
-            stored = self._tracker.newest(block.model, cell)
+            stored = self._tracker.stored(block.model, cell)
             if stored is None or (self._again and is_flawed(stored)):
                 yield cell, prompt
 
@@ -111,25 +115,22 @@ class Runner:
         """One block: every cell gets a record. Raises ``Stopped``, ``StoreError``, ``BenchmarkError``."""
         drop_from_page_cache(model)
         with closing(Engine(record=self._recorder.record)) as engine:
-            failures: list[str] = []  # in a row
-            warm = False
+            deaths: list[str] = []  # in a row: why there is no process any more
             for number, (cell, prompt) in enumerate(cells):
                 self._tracker.tell(_now(self._plan, block))
-                if len(failures) == PATIENCE:
-                    reason = f"Not tried after {PATIENCE} failures in a row, the last of which was: {failures[-1]}"
+                if len(deaths) == PATIENCE:
+                    reason = f"Not tried after {PATIENCE} failures in a row, the last of which was: {deaths[-1]}"
                     self._give_up(block, cells[number:], reason)
                     break
-                if not warm:
+                if not engine.worker_pids():
                     warm_up = self._answer(engine, model, self._warm_up(block), WARM_UP)
-                    if warm_up.finish_reason == "error":
-                        failures.append(warm_up.error or "")
-                        self._give_up(block, [(cell, prompt)], failures[-1])
+                    if warm_up.error and not engine.worker_pids():
+                        deaths.append(warm_up.error)
+                        self._give_up(block, [(cell, prompt)], warm_up.error)
                         continue
                 response = self._answer(engine, model, cell, prompt.messages)
                 self._tracker.finished(response)
-                warm = response.finish_reason != "error"
-                failures = [] if warm else [*failures, response.error or ""]
-        self._tracker.loads_left[block.model.key] -= 1
+                deaths = [*deaths, response.error] if response.error and not engine.worker_pids() else []
 
     def _warm_up(self, block: Block) -> Cell:
         return Cell(self._plan.id, WARM_UP_NAME, WARM_UP_NAME, block.repeat, warm_up=True)

@@ -35,20 +35,23 @@ def is_flawed(response: Response) -> bool:
 
 
 class Tracker:
-    """Counts cells by their newest record. ``answers_left``, ``loads_left`` and ``references_left`` hold what is still
+    """Counts cells by their best record. ``answers_left``, ``loads_left`` and ``references_left`` hold what is still
     to be done, by model key; whoever does it keeps the last two up to date."""
 
     def __init__(self, plan: Plan, folder: Path, time_left: TimeLeft, watch: Callable[[Progress], None]) -> None:
         self._plan, self._folder, self._time_left, self._watch = plan, folder, time_left, watch
-        self._newest: dict[CellKey, Response] = {}
+        self._stored: dict[CellKey, Response] = {}
         self.answers_left: Counter[str] = Counter()
         self.loads_left: Counter[str] = Counter()
         self.references_left: Counter[str] = Counter()
 
     def take_in(self, response: Response) -> None:
-        """A record of an earlier process, or of this one."""
+        """A record of an earlier process, or of this one. The newest counts, but a flawed one never in
+        place of a good one: a clock that was set back tells the wrong order."""
         if response.cell and not response.cell.warm_up:
-            self._newest[cell_key(response.model, response.cell)] = response
+            key = cell_key(response.model, response.cell)
+            if (old := self._stored.get(key)) is None or is_flawed(old) or not is_flawed(response):
+                self._stored[key] = response
             if not has_failed(response):
                 self._time_left.took(response.model.key, response.ended_at - response.submitted_at)
 
@@ -57,9 +60,9 @@ class Tracker:
         self.take_in(response)
         self.answers_left[response.model.key] -= 1
 
-    def newest(self, model: ModelRef, cell: Cell) -> Response | None:
-        """The newest record of a cell, if there is one."""
-        return self._newest.get(cell_key(model, cell))
+    def stored(self, model: ModelRef, cell: Cell) -> Response | None:
+        """The record that counts for a cell, if there is one."""
+        return self._stored.get(cell_key(model, cell))
 
     def tell(self, now: str) -> None:
         """Write how far it is. Raises ``BenchmarkError``."""
@@ -80,10 +83,10 @@ class Tracker:
     ) -> Progress:
         return Progress(
             status=status,
-            done=len(self._newest),
+            done=len(self._stored),
             total=self._plan.cells,
-            failed=sum(map(has_failed, self._newest.values())),
-            disturbed=sum(map(is_disturbed, self._newest.values())),
+            failed=sum(map(has_failed, self._stored.values())),
+            disturbed=sum(map(is_disturbed, self._stored.values())),
             now=now,
             seconds_left=seconds_left,
             updated_at=time.time(),

@@ -151,6 +151,7 @@ class Context:
     ) -> None:
         """Allocate ``n_ctx`` tokens of KV cache; ``adapter`` is (path, scale). Raises ``LlamaError``."""
         self.model, self.n_ctx = model, n_ctx
+        self._abort = abort  # llama.cpp only points to it
         params = C.llama_context_default_params()
         params.n_ctx = n_ctx
         params.n_batch = params.n_ubatch = CHUNK_TOKENS

@@ -57,11 +57,12 @@ class Measurer:
             return MeasuredLoss(None, None, sentence)
         context = self._empty_context(size)
         for chunk in _chunks(prompt[:-1]):
-            context.decode(chunk)
+            computed = context.decode(chunk)
+            assert computed  # nobody aborts
         loss_nats, expected = 0.0, iter(answer)
         for chunk in _chunks([*prompt[-1:], *answer[:-1]]):
             logits = context.logits(chunk)
-            assert logits is not None  # nobody aborts
+            assert logits is not None
             loss_nats += _loss_nats(logits, [next(expected) for _ in chunk])
         if not math.isfinite(loss_nats):
             name = self._model.path.name

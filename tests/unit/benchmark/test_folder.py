@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import subprocess
 import typing
 from collections.abc import Iterator
 from dataclasses import replace
@@ -101,6 +102,29 @@ def test_one_at_a_time(
     assert running(tmp_path) is None and read(folder).progress.status == "interrupted"
     with held(tmp_path, other):
         pass
+
+
+def test_what_cannot_be_held_is_not_held_in_part(tmp_path: Path, plan: Plan, folder: Path) -> None:
+    """The next one can run, although this one's lock cannot be opened."""
+    (folder / "run.lock").mkdir()
+    with pytest.raises(BenchmarkError, match=f"{folder.name} cannot be run in"), held(tmp_path, folder):
+        pass
+    with held(tmp_path, create(tmp_path, plan)):
+        pass
+
+
+def test_cancelling_spares_strangers(tmp_path: Path, folder: Path) -> None:
+    """On a file system without locks an ended benchmark looks held, and its process id may be another program's."""
+    stranger = subprocess.Popen(["sleep", "60"])
+    try:
+        with held(tmp_path, folder):
+            (folder / "run.lock").write_text(str(stranger.pid))
+            cancel(folder)
+        with pytest.raises(subprocess.TimeoutExpired):
+            stranger.wait(0.2)
+    finally:
+        stranger.kill()
+        stranger.wait()
 
 
 def test_a_start_that_fails_says_what_its_process_said(tmp_path: Path, plan: Plan) -> None:

@@ -72,7 +72,7 @@ def stored(tmp_path: Path) -> Callable[..., Path]:
 
 
 def test_an_estimate_from_answers_of_the_model_itself(stored: Callable[..., Path]) -> None:
-    """The median of its warm answers on this host counts; cold ones, other hosts' and failures don't. Shorter answers
+    """Its warm answers on this host count; cold ones, other hosts' and failures don't. Shorter answers
     than it usually gives are quicker, longer ones are not expected."""
     stored(3)
     stored(9, load_s=60.0, decode_busy_s=99.0)
@@ -85,6 +85,26 @@ def test_an_estimate_from_answers_of_the_model_itself(stored: Callable[..., Path
     whole = estimate_from_records(plan(1, repeats=4), [folder]).seconds
     answers, losses = 4 * 3 * 10.5, 2 * 10.5 / 2
     assert answers + losses < whole < answers + losses + 5 * 3, "loads and warm-ups take a few seconds each"
+
+
+def test_an_estimate_from_answers_of_many_lengths(stored: Callable[..., Path]) -> None:
+    """Their mean, because a sum is estimated, and a few long ones take most of the time. Where all were cut they might
+    have become longer: as long as is assumed without any, or as the longest."""
+    stored(2)
+    stored(1, prompt_busy_s=2.0, completion_tokens=400, decode_busy_s=40.0)
+    stored(3, model=replace(MODEL, key="m1"), finish_reason="length")
+    folder = stored(1, model=replace(MODEL, key="m2"), finish_reason="length", completion_tokens=300, decode_busy_s=30)
+    seconds, _ = seconds_per_answer(plan(3), [folder])
+    assert seconds == pytest.approx({"m0": 1.0 + 20.0, "m1": 0.5 + 20.0, "m2": 0.5 + 30.0})
+    seconds, _ = seconds_per_answer(plan(3, max_tokens=50), [folder])
+    assert seconds == pytest.approx({"m0": 1.0 + 5.0, "m1": 0.5 + 5.0, "m2": 0.5 + 5.0})
+
+
+def test_an_estimate_does_without_a_file_that_goes_meanwhile(stored: Callable[..., Path]) -> None:
+    """As when another process turns it into a Parquet file."""
+    folder = stored()
+    (folder / "listed-but-gone.jsonl").symlink_to("nowhere")
+    assert seconds_per_answer(plan(1), [folder])[0] == {"m0": pytest.approx(10.5)}
 
 
 def test_an_estimate_for_a_model_that_never_answered(stored: Callable[..., Path]) -> None:

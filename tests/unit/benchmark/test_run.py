@@ -29,9 +29,10 @@ from evaluation.benchmark.folder import (
 from evaluation.benchmark.plan import Plan
 from evaluation.benchmark.runner import PATIENCE, Runner
 from evaluation.losses import LossStore
-from evaluation.models import ChatModel
+from evaluation.models import ChatModel, discover
 from evaluation.records import Response
 from evaluation.store import ResponseStore
+from tests.tiny_gguf import TEMPLATE, write_tiny
 
 PROJECT_ROOT = Path(__file__).parents[3]
 PlanOf = Callable[..., Plan]
@@ -181,6 +182,40 @@ def test_models_that_cannot_answer_at_all(plan_of: PlanOf, results: Path, tiny: 
     assert len(answers(results, plan.id, warm_up=True)) == PATIENCE
     (given_up,) = (reason for _, reason in reasons if reason and "Not tried" in reason)
     assert "after 3 failures in a row" in given_up and reasons["Ant", given_up] == 5 - PATIENCE
+
+
+def test_a_model_that_refuses_prompts(plan_of: PlanOf, results: Path, tmp_path: Path, shared_cache: Path) -> None:
+    """Each costs only itself, however many there are in a row: the model stays loaded, and answers the others."""
+    refusing = "{% if messages[0].content != 'hi 4' %}{{ raise_exception('not that') }}{% endif %}"
+    ant = write_tiny(tmp_path / "picky.gguf", refusing + TEMPLATE, texts={"general.name": "Picky"})
+    models = {model.name: model for model in discover(ant.parent, tmp_path, shared_cache).models}
+    plan = replace(plan_of("Ant", prompts=5), models=(models["Picky"].ref,))
+    end = run(plan, results, models)
+    assert (end.status, end.done, end.failed, end.reason) == ("finished", 5, 4, None)
+    *refused, answered = answers(results, plan.id)
+    assert len(refused) > PATIENCE and all("refuses this conversation: not that" in str(each.error) for each in refused)
+    assert answered.finish_reason in ("stop", "length") and not answered.cold
+    assert len(answers(results, plan.id, warm_up=True)) == 1
+
+
+def test_answer_losses_that_fail(
+    tiny: dict[str, ChatModel], tmp_path: Path, results: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The benchmark says so in the end, also when it is resumed, until they were measured; it names the command that
+    tries them again, and only them."""
+    lines = [f'{{"prompt": "hi", "reference": "{"x" * 200}"}}', '{"prompt": "12", "reference": "12"}']
+    (tmp_path / "mine.jsonl").write_text("\n".join(lines))
+    sentence = "1 answer loss could not be measured: Prompt and reference answer have "
+    arguments = ["--models", "ant", "--prompts", str(tmp_path / "mine.jsonl"), "--repeats", "1", "--max-tokens", "9"]
+    for step, measured in ((arguments, 2), ([], 2), (["--again"], 3)):
+        resume = [] if step is arguments else ["--resume", benchmarks(results)[0][0].folder.name]
+        assert main([*resume, *step]) == 0
+        ((benchmark,), _) = benchmarks(results)
+        assert benchmark.progress.status == "finished" and str(benchmark.progress.reason).startswith(sentence)
+        said = capfd.readouterr()
+        assert sentence in said.err and f"--resume {benchmark.folder.name} --again" in said.out
+        assert len(LossStore(results / "losses").of_benchmark(benchmark.folder.name)) == measured
+        assert len(answers(results, benchmark.folder.name)) == 2
 
 
 def test_what_cannot_be_saved_is_not_measured(plan_of: PlanOf, results: Path, tiny: dict[str, ChatModel]) -> None:

@@ -1,5 +1,8 @@
 """Answer losses, measured in real processes on a tiny model, against transformers."""
 
+import shutil
+import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
@@ -11,7 +14,7 @@ import psutil
 import pytest
 from gguf import GGMLQuantizationType, GGUFReader
 
-from evaluation.engine.loss import MeasuredLoss, answer_losses
+from evaluation.engine.loss import PATIENCE, MeasuredLoss, answer_losses
 from evaluation.models import Adapter, ChatModel, discover
 from evaluation.records import Message
 from tests.gguf_files import write_lora_adapter
@@ -109,22 +112,38 @@ def test_a_model_too_large_for_the_memory_is_refused(tiny: ChatModel) -> None:
     assert all("memory" in str(result.error) for result in measure(huge, (PROMPT, "a"), (PROMPT, "b")))
 
 
-def test_a_process_that_dies_costs_the_rest(tiny: ChatModel) -> None:
-    """What was measured before stays; closing early ends the process."""
-    many = [(PROMPT, REFERENCE)] * 20_000
+def test_a_process_that_dies_costs_one_reference(tiny: ChatModel) -> None:
+    """What was measured before stays, and another process measures the rest; closing early ends the process."""
+    many = [(PROMPT, REFERENCE)] * 150
     results = answer_losses(tiny, many, TODAY)
-    assert next(results).loss_nats
+    first = next(results)
     (process,) = worker_processes()
     process.kill()
-    rest = list(results)
-    assert len(rest) == len(many) - 1
-    assert rest[-1] == MeasuredLoss(None, None, "The model's process was killed, most likely because memory ran out.")
+    killed = MeasuredLoss(None, None, "The model's process was killed, most likely because memory ran out.")
+    assert first.loss_nats and Counter(results) == {first: len(many) - 2, killed: 1}
     results = answer_losses(tiny, many, TODAY)
-    assert next(results).loss_nats
-    results.close()  # type: ignore[attr-defined]
+    assert next(results) == first
+    results.close()
     assert worker_processes() == []
+
+
+def test_a_process_that_keeps_dying_is_given_up(tiny: ChatModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here as soon as it starts; every reference has a sentence."""
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    errors = [result.error for result in measure(tiny, *[(PROMPT, REFERENCE)] * (PATIENCE + 2))]
+    crashed = "llama.cpp crashed (exit code 1). The model file may be damaged."
+    given_up = f"Not tried after 3 failures in a row, the last of which was: {crashed}"
+    assert errors == [crashed] * PATIENCE + [given_up] * 2
 
 
 def worker_processes() -> list[psutil.Process]:
     children = psutil.Process().children()
     return [child for child in children if "evaluation.engine.loss_worker" in child.cmdline()]
+
+
+def test_many_references(tiny: ChatModel) -> None:
+    """What llama.cpp only points to lives as long as it does: the hundredth is measured like the first."""
+    text = "{0} is a number, and {0} is followed by {1}."
+    losses = measure(tiny, *((PROMPT, text.format(number, number + 1)) for number in range(100)), (PROMPT, REFERENCE))
+    assert not [each.error for each in losses if each.error]
+    assert losses[-1] == measure(tiny, (PROMPT, REFERENCE))[0]
