@@ -1,4 +1,4 @@
-"""What a user in front of the browser gets, on the same machine: speed, start, and word of a killed model."""
+"""What a user in front of the browser gets, on the same machine: speed, start, a killed model, a full leaderboard."""
 
 import os
 import subprocess
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
+from benchmarks import store
 from benchmarks.report import Measure, Row, medians, ratio
 from benchmarks.rig import QUESTION, answer, is_small, running_engine, tokens_for
 from evaluation.models import ChatModel
@@ -128,4 +129,35 @@ def start_to_usable(models: list[ChatModel]) -> Iterator[Row]:
     yield Row("`make app`, already set up → page usable in the browser, worst, s", "≤ 5", max(times), len(times))
 
 
-MEASURES: list[Measure] = [seen_by_a_browser, killed_worker_in_the_pane, start_to_usable]
+def store_on_the_leaderboard_page(_: list[ChatModel]) -> Iterator[Row]:
+    """From the click in the navigation until the table is there, with the data in memory."""
+    times = []
+    with (
+        store.million_answers() as folder,
+        live_app(folder, RESULTS_DIR=str(folder), MODELS_DIR=str(folder)) as app,
+        chromium() as browser,
+    ):
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.goto(f"{app.url}/leaderboard?host={store.HOST.key}")
+        table = page.get_by_test_id("stDataFrame")
+        expect(table).to_be_visible(timeout=WAIT_MS)
+        for _ in range(REPEATS):
+            page.get_by_role("link", name="Arena").click()
+            expect(message_box(page)).to_be_enabled(timeout=WAIT_MS)
+            page.wait_for_timeout(1_000)  # until nothing is drawn any more
+            began = time.monotonic()
+            page.get_by_role("link", name="Leaderboard").click()
+            expect(table).to_be_visible(timeout=WAIT_MS)
+            times.append(time.monotonic() - began)
+    what = (
+        f"leaderboard with {store.FILES * store.ROWS_PER_FILE:,} stored answers: click → table in the browser, worst, s"
+    )
+    yield Row(what, "≤ 2", max(times), REPEATS)
+
+
+MEASURES: list[Measure] = [
+    seen_by_a_browser,
+    killed_worker_in_the_pane,
+    start_to_usable,
+    store_on_the_leaderboard_page,
+]

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from benchmarks.report import Row
@@ -35,18 +36,12 @@ HOST = Host("0123456789ab", "a CPU", 2.0, 2**34, "Linux 6.1 x86_64", "llama-cpp-
 
 def store_million_answers(_: list[ChatModel]) -> Iterator[Row]:
     """The leaderboard's data from 200 files of 5,000 answers, 2 kB each."""
-    with tempfile.TemporaryDirectory() as folder:
-        responses = Path(folder) / "responses"
-        responses.mkdir()
-        lines = _lines()
-        for number in range(FILES):
-            _write(responses / f"{number}.jsonl", lines, number * ROWS_PER_FILE, ROWS_PER_FILE)
-        size = sum(path.stat().st_size for path in responses.iterdir())
-        count = FILES * ROWS_PER_FILE
-        with _reader(Path(folder)) as ask:
-            first, again = ask(), ask()
-            _write(responses / "0.jsonl", lines, count, NEW_ROWS)
-            grown = ask()
+    count = FILES * ROWS_PER_FILE
+    with million_answers() as folder, _reader(folder) as ask:
+        size = sum(path.stat().st_size for path in (folder / "responses").iterdir())
+        first, again = ask(), ask()
+        _write(folder / "responses" / "0.jsonl", _lines(), count, NEW_ROWS)
+        grown = ask()
     assert (first["answers"], again["answers"], grown["answers"]) == (count, count, count + NEW_ROWS)
     for what, target, each in (
         ("first time", "≤ 6", first),
@@ -59,6 +54,19 @@ def store_million_answers(_: list[ChatModel]) -> Iterator[Row]:
     yield Row(f"peak memory with {count:,} stored answers", "≤ 800", grown["peak_mb"], 1, detail)
 
 
+@contextmanager
+def million_answers() -> Iterator[Path]:
+    """A results folder with them."""
+    with tempfile.TemporaryDirectory() as folder:
+        responses = Path(folder) / "responses"
+        responses.mkdir()
+        lines = _lines()
+        for number in range(FILES):
+            _write(responses / f"{number}.jsonl", lines, number * ROWS_PER_FILE, ROWS_PER_FILE)
+        yield Path(folder)
+
+
+@cache
 def _lines() -> list[bytes]:
     """Records with ``%026d`` for their id."""
     chance = random.Random(3407)

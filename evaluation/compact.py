@@ -10,6 +10,7 @@ this is stopped, no record is lost and none counts twice; started again, it goes
 """
 
 import argparse
+import fcntl
 import glob
 import itertools
 import json
@@ -24,6 +25,7 @@ from typing import Any
 
 import duckdb
 
+from evaluation.record_folder import hold
 from evaluation.record_json import read_json_line, to_json_line
 from evaluation.record_parquet import json_rows
 from evaluation.record_source import column_kinds, relation
@@ -88,10 +90,12 @@ def compact_file(path: Path) -> int:
             _sync(path.parent)
     else:
         _compare(path, target)  # stopped between these two steps
-    if _state(path) != state:
-        target.unlink()
-        raise LeftAloneError("something was added to it meanwhile.")
-    path.unlink()
+    with path.open("rb") as file:
+        hold(file.fileno(), fcntl.LOCK_EX)  # who is adding to it finishes first, who comes later sees the target
+        if _state(path) != state:
+            target.unlink()
+            raise LeftAloneError("something was added to it meanwhile.")
+        path.unlink()
     _sync(path.parent)
     return target.stat().st_size
 

@@ -5,6 +5,7 @@ the Parquet file is whole and counts alone. ``results/README.md`` describes the 
 """
 
 import errno
+import fcntl
 import glob
 import os
 import threading
@@ -74,9 +75,7 @@ class Appender:
 
     def _write(self, line: bytes) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        if self._path.with_suffix(".parquet").exists():
-            self._path = self._new_path()  # ours was taken for closed
-        descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = self._open()
         try:
             size = os.fstat(descriptor).st_size
             if size and os.pread(descriptor, 1, size - 1) != b"\n":
@@ -84,6 +83,23 @@ class Appender:
             append_whole(descriptor, line)
         finally:
             os.close(descriptor)
+
+    def _open(self) -> int:
+        """Our file, held so that ``compact`` does not remove it meanwhile; a new one where it was taken for closed."""
+        while True:
+            if self._path.with_suffix(".parquet").exists():
+                self._path = self._new_path()
+            descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            hold(descriptor, fcntl.LOCK_SH)
+            if os.fstat(descriptor).st_nlink and not self._path.with_suffix(".parquet").exists():
+                return descriptor
+            os.close(descriptor)  # that happened just now
+
+
+def hold(descriptor: int, lock: int) -> None:
+    """Lock an open file until it is closed, where the file system knows locks."""
+    with suppress(OSError):
+        fcntl.flock(descriptor, lock)
 
 
 def read_records(kind: type[Record], folders: Iterable[Path]) -> tuple[list[Record], list[Problem]]:

@@ -45,6 +45,8 @@ def read_json_line(kind: type[Record], line: bytes) -> Record:
                 f"The record was written by a newer version of this program (format {version}, "
                 f"this version reads up to {FORMAT_VERSION}); update to read it."
             )
+        if version < 1:
+            raise ValueError(f"There is no format {version}: the line is not {_NAMES[kind]} record.")
         record: Record = _ADAPTERS[kind].validate_json(line, strict=True)
         return record
     except ValidationError as error:

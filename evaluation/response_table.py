@@ -52,7 +52,7 @@ def conversations(json_files: Sequence[str], parquet_files: Sequence[str], limit
 
 KINDS = column_kinds(Response)
 """The columns of stored responses and their DuckDB types; Parquet files have the same."""
-_COMPLETE = f"format = {FORMAT_VERSION} AND {complete(Response)}"
+_COMPLETE = f"format BETWEEN 1 AND {FORMAT_VERSION} AND {complete(Response)}"
 _DTYPES = {"VARCHAR": "str", "BIGINT": "Int64", "DOUBLE": "float64", "BOOLEAN": "boolean"}
 
 

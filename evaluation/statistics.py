@@ -28,7 +28,7 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Interval:
-    """A median and where it would lie for other draws of as many values."""
+    """A median (of shares the mean) and where it would lie for other draws of as many values."""
 
     median: float
     low: float | None
@@ -55,6 +55,20 @@ def median_interval(values: Sequence[float]) -> Interval | None:
     medians = (ordered[lower] + ordered[upper]) / 2
     low, high = np.quantile(medians, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return Interval(median, float(low), float(high), n)
+
+
+def mean_interval(shares: Sequence[float]) -> Interval | None:
+    """Mean of shares (0 to 1) in place of the median, and its interval by Student's t, which ends at 0 and 1; ``None``
+    without a value."""
+    values = np.asarray(shares, dtype=float)
+    n = len(values)
+    if not n:
+        return None
+    mean = float(values.mean())
+    if n < FEWEST:
+        return Interval(mean, None, None, n)
+    reach = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2) * values.std(ddof=1) / math.sqrt(n))
+    return Interval(mean, max(0.0, mean - reach), min(1.0, mean + reach), n)
 
 
 @dataclass(frozen=True)

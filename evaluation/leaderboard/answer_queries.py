@@ -66,6 +66,20 @@ def _seconds(column: str) -> str:
     return f"round({column}::DOUBLE, 6)"
 
 
+def _quartiles(value: str) -> str:
+    return f"quantile_cont({value}, [0.25, 0.5, 0.75])"
+
+
+def _three(column: str) -> str:
+    """The median under its name, and the quartiles beside it."""
+    return (
+        f"{_seconds(f'{column}[2]')} AS {column}, {_seconds(f'{column}[1]')} AS {column}_q1, "
+        f"{_seconds(f'{column}[3]')} AS {column}_q3"
+    )
+
+
+_LATENCY_150_S = """CASE WHEN tokens >= 2 AND words > 0
+                THEN prompt_s + 150 * (tokens / words) * decode_s / (tokens - 1) END"""
 _PROMPT_KEY = "lower(lpad(to_hex(prompt), 16, '0'))"
 _ANSWERS = "answers JOIN contexts USING (context) JOIN models USING (model)"
 _COUNTS = "left_out IS NULL AND ($disturbed OR NOT disturbed)"
@@ -112,14 +126,12 @@ SHOW = f"""
 CELLS = f"""
     WITH medians AS (
         SELECT model_key, prompt, min(prompt_set) AS prompt_set, min(kind) AS kind, count(*) AS answers,
-            sum(tokens) FILTER (words IS NOT NULL)::DOUBLE AS tokens,
-            sum(words) FILTER (tokens IS NOT NULL)::DOUBLE AS total_words,
-            quantile_cont(latency_s, [0.25, 0.5, 0.75]) AS latency_s,
+            {_quartiles("latency_s")} AS latency_s,
+            {_quartiles(_LATENCY_150_S)} AS latency_150_s,
+            {_quartiles("words")} AS words,
             median(prompt_s) AS time_to_first_token_s,
-            median(decode_s) AS decode_s,
             median(CASE WHEN tokens >= 2 THEN (tokens - 1) / decode_s END) AS decode_tok_s,
             median(prompt_tokens / prompt_s) AS prompt_tok_s,
-            median(words)::DOUBLE AS words,
             median(sentences)::DOUBLE AS sentences,
             median(latency_s / nullif(words, 0)) AS seconds_per_word,
             avg((finish_reason = 'stop')::INTEGER) AS ended,
@@ -128,24 +140,23 @@ CELLS = f"""
         FROM {_ANSWERS}
         WHERE {{conditions}} AND {_COUNTS} AND prompt IN (FROM shown)
         GROUP BY model_key, prompt
+    ), measured_losses AS (
+        SELECT * FROM losses
+        WHERE is_record AND host = hash($host::VARCHAR) AND isfinite(loss_nats) AND tokens > 0 AND bytes > 0
+    ), newest_references AS (
+        SELECT prompt, arg_max(reference, measured_at) AS reference FROM measured_losses GROUP BY prompt
     ), newest_losses AS (
-        SELECT model_key, prompt, arg_max(loss_nats, measured_at) AS loss_nats,
-            arg_max(losses.tokens, measured_at) AS loss_tokens, arg_max(bytes, measured_at) AS bytes
-        FROM losses JOIN models USING (model)
-        WHERE is_record AND host = hash($host::VARCHAR) AND isfinite(loss_nats) AND losses.tokens > 0 AND bytes > 0
+        SELECT model_key, prompt,
+            arg_max({{{{'nats': loss_nats, 'tokens': tokens, 'bytes': bytes}}}}, measured_at) AS loss
+        FROM measured_losses JOIN newest_references USING (prompt, reference) JOIN models USING (model)
         GROUP BY ALL
     )
-    SELECT model_key, {_PROMPT_KEY} AS prompt_key, prompt_text AS prompt, prompt_set, kind, answers, tokens,
-        total_words, {_seconds("latency_s[2]")} AS latency_s, {_seconds("latency_s[1]")} AS latency_low_s,
-        {_seconds("latency_s[3]")} AS latency_high_s,
-        time_to_first_token_s + 150 * sum(tokens) OVER by_model / nullif(sum(total_words) OVER by_model, 0)
-            / nullif(decode_tok_s, 0) AS latency_150_s,
-        {_seconds("time_to_first_token_s")} AS time_to_first_token_s, {_seconds("decode_s")} AS decode_s, decode_tok_s,
-        prompt_tok_s, words, sentences, seconds_per_word, ended,
-        repeated_4grams, markdown, loss_nats / ln(2) / bytes AS bits_per_byte,
-        loss_nats / loss_tokens AS answer_loss_nats
+    SELECT model_key, {_PROMPT_KEY} AS prompt_key, prompt_text AS prompt, prompt_set, kind, answers,
+        {_three("latency_s")}, {_three("latency_150_s")}, {_three("words")},
+        {_seconds("time_to_first_token_s")} AS time_to_first_token_s, decode_tok_s, prompt_tok_s, sentences,
+        seconds_per_word, ended, repeated_4grams, markdown, loss.nats / ln(2) / loss.bytes AS bits_per_byte,
+        loss.nats / loss.tokens AS answer_loss_nats
     FROM medians JOIN prompts USING (prompt) LEFT JOIN newest_losses USING (model_key, prompt)
-    WINDOW by_model AS (PARTITION BY model_key)
     ORDER BY model_key, prompt_set, prompt_text, prompt_key
 """
 
@@ -167,7 +178,7 @@ MODELS = f"""
 LOADS = f"""
     SELECT model_key, list(load_s ORDER BY asked_at)
     FROM {_ANSWERS}
-    WHERE {{conditions}} AND load_s IS NOT NULL
+    WHERE {{conditions}} AND load_s IS NOT NULL AND warm_up AND ($disturbed OR NOT disturbed)
     GROUP BY model_key
 """
 PEAKS = f"""
@@ -191,7 +202,7 @@ POINTS = f"""
 """An even draw, and the same one each time."""
 
 WRITTEN = f"""
-    SELECT model_key, file, id
+    SELECT model_key, file, id, repeat
     FROM {_ANSWERS}
     WHERE {{conditions}} AND {_COUNTS} AND origin <> 'published'
     QUALIFY row_number() OVER (PARTITION BY model_key ORDER BY asked_at DESC, id DESC) <= $limit

@@ -52,6 +52,7 @@ class AnswerTable:
                 self._insert(_INSERT_ANSWERS, group, _ANSWER_KINDS)
                 self._count_texts(group)
                 self._name("answers", group)
+            self.database.execute(_ANSWERED_AGAIN)
 
     def add_losses(self, sources: Sequence[Source]) -> None:
         """As ``add_answers``, for answer losses."""
@@ -173,16 +174,16 @@ _TABLES = """
         peak_memory_bytes BIGINT, prompt_tokens INTEGER, tokens INTEGER, words INTEGER, sentences INTEGER,
         repeated_4grams FLOAT, markdown FLOAT, uncounted BOOLEAN);
     CREATE TABLE losses (file INTEGER, is_record BOOLEAN, id VARCHAR, host UBIGINT, model UBIGINT, prompt UBIGINT,
-        measured_at DOUBLE, loss_nats DOUBLE, tokens BIGINT, bytes BIGINT);
+        measured_at DOUBLE, loss_nats DOUBLE, tokens BIGINT, bytes BIGINT, reference UBIGINT);
 """
 
 # Why an answer does not count, whatever is selected: the first reason that applies.
 _LEFT_OUT = """CASE
+    WHEN cell.warm_up THEN 'warm-up'
     WHEN finish_reason = 'error' THEN 'failed'
     WHEN finish_reason = 'context' THEN 'the context was full'
     WHEN finish_reason = 'cancelled' THEN 'stopped by the user'
     WHEN finish_reason NOT IN ('stop', 'length') THEN 'ended in an unknown way'
-    WHEN cell.warm_up THEN 'warm-up'
     WHEN origin = 'published' AND NOT (ended_at > submitted_at) THEN 'times make no sense'
     WHEN origin = 'published' THEN NULL
     WHEN load_s IS NOT NULL THEN 'model was being loaded'
@@ -205,19 +206,22 @@ _FILE = "getvariable('files')[file_index::BIGINT + 1]"
 def _is_record(record: type, kinds: dict[str, str]) -> str:
     """The condition that a row lacks nothing of what is read."""
     needed = [each for each in complete(record).split(" AND ") if each.split('"')[1] in kinds]
-    return f"coalesce({' AND '.join(needed)} AND format <= {FORMAT_VERSION}, false)"
+    return f"coalesce({' AND '.join(needed)} AND format BETWEEN 1 AND {FORMAT_VERSION}, false)"
 
 
 _INSERT_ANSWERS = f"""
     INSERT INTO answers SELECT {_FILE}, {_is_record(Response, _ANSWER_KINDS)}, id, {", ".join(_HASHES.values())},
-        cell."repeat", submitted_at, {_LEFT_OUT}, coalesce(cell.disturbed, false),
+        TRY_CAST(cell."repeat" AS INTEGER), submitted_at, {_LEFT_OUT}, coalesce(cell.disturbed, false),
         coalesce(cell.warm_up, false), finish_reason,
-        CASE WHEN origin = 'published' THEN ended_at - submitted_at ELSE prompt_busy_s + decode_busy_s END,
-        prompt_busy_s, decode_busy_s, CASE WHEN load_s >= 0 THEN load_s END, peak_memory_bytes,
-        CASE WHEN prompt_tokens > 0 THEN prompt_tokens END,
-        CASE WHEN origin = 'published' THEN completion_tokens ELSE greatest(coalesce(completion_tokens, 0), 0) END,
-        CASE WHEN origin = 'published' THEN stated_words ELSE text_figures.words END,
-        text_figures.sentences, text_figures.repeated_4grams, text_figures.markdown,
+        TRY_CAST(CASE WHEN origin = 'published' THEN ended_at - submitted_at ELSE prompt_busy_s + decode_busy_s END
+            AS FLOAT),
+        TRY_CAST(prompt_busy_s AS FLOAT), TRY_CAST(decode_busy_s AS FLOAT), CASE WHEN load_s >= 0 THEN load_s END,
+        peak_memory_bytes,
+        CASE WHEN prompt_tokens > 0 THEN TRY_CAST(prompt_tokens AS INTEGER) END,
+        CASE WHEN completion_tokens >= 0 THEN TRY_CAST(completion_tokens AS INTEGER) END,
+        TRY_CAST(CASE WHEN origin = 'published' THEN stated_words ELSE text_figures.words END AS INTEGER),
+        TRY_CAST(text_figures.sentences AS INTEGER), TRY_CAST(text_figures.repeated_4grams AS FLOAT),
+        TRY_CAST(text_figures.markdown AS FLOAT),
         text_figures IS NULL AND origin <> 'published'
         FROM {{rows}}
 """
@@ -231,10 +235,19 @@ _COUNT_TEXTS = f"""
         ) AS counted
         WHERE answers.uncounted AND counted.file = answers.file AND counted.id = answers.id
 """
+_ANSWERED_AGAIN = """
+    UPDATE answers SET left_out = 'answered again' FROM answers AS good
+        WHERE (answers.disturbed OR answers.left_out = 'failed') AND answers.left_out IS DISTINCT FROM 'answered again'
+            AND answers.repeat IS NOT NULL AND NOT answers.warm_up
+            AND good.left_out IS NULL AND NOT good.disturbed AND good.is_record
+            AND (good.context, good.model, good.prompt, good.repeat)
+                = (answers.context, answers.model, answers.prompt, answers.repeat)
+"""
+"""A flawed answer of a benchmark that was asked once more is out of the way."""
 _INSERT_LOSSES = f"""
     INSERT INTO losses SELECT {_FILE}, {_is_record(AnswerLoss, _LOSS_KINDS)}, id,
         {", ".join(_HASHES[column] for column in _REFERENCES["losses"])},
-        measured_at, loss_nats, reference_tokens, strlen(reference)
+        measured_at, loss_nats, reference_tokens, strlen(reference), hash(reference)
         FROM {{rows}}
 """
 _UNNAMED = """

@@ -13,7 +13,7 @@ import tempfile
 import threading
 import weakref
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -30,7 +30,7 @@ from evaluation.records import AnswerLoss, Response
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Answers", "HostFacts", "Selection"]
+__all__ = ["AnswerText", "Answers", "HostFacts", "Selection"]
 
 TEXTS_PER_MODEL = 20
 """A reader looks at so many answers to one prompt at most: the newest ones."""
@@ -39,6 +39,16 @@ MOST_RESULTS = 64
 """So many tables are kept for the next time they are asked for."""
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class AnswerText:
+    """What a model wrote."""
+
+    id: str
+    repeat: int | None
+    """Of its benchmark, from 0; ``None`` outside of benchmarks."""
+    text: str
 
 
 class Answers:
@@ -80,21 +90,19 @@ class Answers:
     def cells(self, selection: Selection) -> "pd.DataFrame":
         """One row per model and prompt, its figures the median over the repeats. Unknown is NaN.
 
-        ``model_key``, ``prompt_key``, ``prompt`` (text), ``prompt_set``, ``kind``, ``answers`` (count), ``tokens`` and
-        ``total_words`` (sums, for tokens per word), ``latency_s``, ``latency_low_s``, ``latency_high_s`` (quartiles
-        over the repeats), ``latency_150_s``, ``time_to_first_token_s``, ``decode_s`` (busy seconds after the first
-        token),
-        ``decode_tok_s``, ``prompt_tok_s``, ``words``, ``sentences``, ``seconds_per_word``, ``ended`` (share),
-        ``repeated_4grams``, ``markdown``, ``bits_per_byte``, ``answer_loss_nats``.
+        ``model_key``, ``prompt_key``, ``prompt`` (text), ``prompt_set``, ``kind``, ``answers`` (count), ``latency_s``,
+        ``latency_150_s`` and ``words``, each with its quartiles over the repeats (``latency_s_q1``, ``latency_s_q3``
+        and so on), ``time_to_first_token_s``, ``decode_tok_s``, ``prompt_tok_s``, ``sentences``, ``seconds_per_word``,
+        ``ended`` (share), ``repeated_4grams``, ``markdown``, ``bits_per_byte``, ``answer_loss_nats``.
         """
         return self._frame(("cells", selection), lambda: self._shown(queries.CELLS, selection).df())
 
     def models(self, selection: Selection) -> "pd.DataFrame":
         """One row per model: ``model_key``, ``model_name`` (the newest), ``quantization``, ``adapter_run``,
         ``size_bytes``, ``answers`` (counted ones), ``failed``, ``left_out`` (dict: reason -> count, those that failed
-        not among them), ``load_s`` (list, one per cold load), ``peak_memory_bytes`` (list, one per load of a
-        benchmark), ``settings`` (set of (temperature, max_tokens) of the counted answers). A model whose answers all
-        failed has a row, too."""
+        not among them), ``load_s`` (list, one per cold load of a benchmark), ``peak_memory_bytes`` (list, likewise),
+        ``settings`` (set of (temperature, max_tokens) of the counted answers). A model whose answers all failed has a
+        row, too."""
 
         def find() -> "pd.DataFrame":
             counts = self._shown(queries.MODELS, selection).fetchall()
@@ -111,20 +119,29 @@ class Answers:
             ("points", selection, limit), lambda: self._shown(queries.POINTS, selection, limit=limit).df()
         )
 
-    def texts(self, selection: Selection, prompt_key: str, model_keys: tuple[str, ...]) -> dict[str, list[str]]:
+    def bad_lines(self) -> tuple[int, int]:
+        """How many lines are no records, and how many files have such lines or cannot be read at all."""
+
+        def count() -> tuple[int, int]:
+            bad = dict(self._run(queries.BAD_LINES).fetchall())
+            return sum(bad.values()), len(bad.keys() | self._unreadable.keys())
+
+        return self._known("bad lines", count)
+
+    def texts(self, selection: Selection, prompt_key: str, model_keys: tuple[str, ...]) -> dict[str, list[AnswerText]]:
         """The answers of these models to one prompt, by model key, in the order of the repeats; of many the newest
         ``TEXTS_PER_MODEL``. The texts of published answers are not at hand."""
         chosen = replace(selection, prompts=(prompt_key,), models=model_keys)
         with self._lock:
             written = self._select(queries.WRITTEN, chosen, limit=TEXTS_PER_MODEL).fetchall()
-            files = {file for _, file, _ in written}
+            files = {file for _, file, *_ in written}
             paths = {file: path for file, path in self._answer_files.paths().items() if file in files}
             sources = [Source(file, path) for file, path in paths.items() if path.exists()]
-            texts = self._table.texts(sources, [id for _, _, id in written])
-        found: dict[str, list[str]] = {}
-        for model_key, _, id in written:
+            texts = self._table.texts(sources, [id for _, _, id, _ in written])
+        found: dict[str, list[AnswerText]] = {}
+        for model_key, _, id, repeat in written:
             if id in texts:
-                found.setdefault(model_key, []).append(texts[id])
+                found.setdefault(model_key, []).append(AnswerText(id, repeat, texts[id]))
         return found
 
     def _take_in(self, files: StoredFiles, add: Callable[[Sequence[Source]], None]) -> None:
@@ -137,12 +154,22 @@ class Answers:
         for number in changes.drop:
             self._unreadable.pop(number, None)
         self._unreadable |= changes.unreadable
-        with tempfile.TemporaryDirectory() as folder:
-            tails = []
-            for number, content in changes.tails:
-                tails.append(Source(number, Path(folder) / f"{number}.jsonl"))
-                tails[-1].path.write_bytes(content)
-            self._add(add, changes.whole + tails)
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                tails = []
+                for number, content in changes.tails:
+                    tails.append(Source(number, Path(folder) / f"{number}.jsonl"))
+                    tails[-1].path.write_bytes(content)
+                self._add(add, changes.whole + tails)
+        except (
+            OSError
+        ) as error:  # no room for the new lines of a file that has grown: the next look reads it as a whole
+            for number, _ in changes.tails:
+                files.forget(number)
+                self._unreadable[number] = (
+                    f"What is new in it could not be read: {error.strerror}. Free some disk space."
+                )
+            self._add(add, changes.whole)
         files.confirm(changes.whole)
 
     def _add(self, add: Callable[[Sequence[Source]], None], sources: list[Source]) -> None:

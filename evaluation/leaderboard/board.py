@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from evaluation.leaderboard.figures import BY_KEY, FIGURES
-from evaluation.statistics import Interval, median_interval
+from evaluation.statistics import Interval, mean_interval, median_interval
 
 if TYPE_CHECKING:
     import pandas as pd
 
 PER_LOAD = ("load_s", "peak_memory_bytes")
 """Figures of a model's loads, not of its answers to a prompt."""
+INTERVALS = {"ended": mean_interval}
+"""A share is no median of shares, of which most are 0 or 1."""
 EXACT = "size_bytes"
 """The figure that has no sampling error."""
 
@@ -85,7 +87,7 @@ def _row(model: "pd.Series", cells: "pd.DataFrame | None") -> Row:
     values: dict[str, Sequence[float]] = {key: model[key] for key in PER_LOAD}
     if cells is not None:
         values |= {figure.key: list(cells[figure.key]) for figure in FIGURES if figure.key in cells}
-    intervals = {key: median_interval(_known(each)) for key, each in values.items()}
+    intervals = {key: INTERVALS.get(key, median_interval)(_known(each)) for key, each in values.items()}
     if _known([model[EXACT]]):
         intervals[EXACT] = Interval(float(model[EXACT]), None, None, 1)
     adapter_run = model["adapter_run"]

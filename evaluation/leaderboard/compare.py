@@ -4,16 +4,18 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from evaluation.leaderboard.repeats import median_variance
 from evaluation.statistics import PairedDifference, paired_difference
+
+NORMAL_95 = 1.96
+"""Standard deviations to either side that hold 95% of a normal distribution."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One model against the baseline in one figure."""
+    """One model against the baseline."""
 
     model_key: str
-    baseline_key: str
-    figure: str
     pairs: int
     overall: PairedDifference | None
     """``None`` without a pair."""
@@ -23,7 +25,7 @@ def compare(cells: pd.DataFrame, baseline_key: str, figure: str) -> list[Compari
     """Every other model of ``Answers.cells`` against the baseline, in the order in which they occur."""
     pairs = dict(iter(per_prompt(cells, baseline_key, figure).groupby("model_key")))
     others = [str(key) for key in cells["model_key"].unique() if key != baseline_key]
-    return [_comparison(key, baseline_key, figure, pairs.get(key)) for key in others]
+    return [_comparison(key, pairs.get(key)) for key in others]
 
 
 def compare_two(cells: pd.DataFrame, model_key: str, baseline_key: str, figure: str) -> PairedDifference | None:
@@ -39,20 +41,28 @@ def compare_two(cells: pd.DataFrame, model_key: str, baseline_key: str, figure: 
 
 
 def per_prompt(cells: pd.DataFrame, baseline_key: str, figure: str) -> pd.DataFrame:
-    """For a chart: ``model_key``, ``prompt_key``, ``prompt``, ``value``, ``baseline_value``, ``difference``, one row
-    per pair. Prompts of which either value is unknown are no pair."""
+    """For a chart: ``model_key``, ``prompt_key``, ``prompt``, ``value``, ``answers``, ``baseline_value``,
+    ``baseline_answers``, ``difference``, ``low``, ``high``, one row per pair. Prompts of which either value is unknown
+    are no pair.
+
+    Low and high are the 95% interval of the difference, from the spread of the repeats as if they were normal; NaN
+    where there are too few of them, or where the spread was not looked at.
+    """
     if figure not in cells:
         cells = cells.assign(**{figure: float("nan")})
-    known = cells.loc[cells[figure].notna(), ["model_key", "prompt_key", "prompt", figure]]
-    known = known.rename(columns={figure: "value"})
+    variance = median_variance(cells, figure) if f"{figure}_q1" in cells else float("nan")
+    columns = ["model_key", "prompt_key", "prompt", "value", "answers", "variance"]
+    known = cells.rename(columns={figure: "value"}).assign(variance=variance)[columns].dropna(subset="value")
     is_baseline = known["model_key"] == baseline_key
-    baseline = known.loc[is_baseline, ["prompt_key", "value"]].rename(columns={"value": "baseline_value"})
+    baseline = known.loc[is_baseline, ["prompt_key", "value", "answers", "variance"]]
+    baseline = baseline.rename(columns={name: f"baseline_{name}" for name in ("value", "answers", "variance")})
     pairs = known[~is_baseline].merge(baseline, on="prompt_key", how="inner", validate="many_to_one")
-    return pairs.assign(difference=pairs["value"] - pairs["baseline_value"])
+    difference = pairs["value"] - pairs["baseline_value"]
+    reach = NORMAL_95 * (pairs.pop("variance") + pairs.pop("baseline_variance")) ** 0.5
+    return pairs.assign(difference=difference, low=difference - reach, high=difference + reach)
 
 
-def _comparison(key: str, baseline_key: str, figure: str, pairs: pd.DataFrame | None) -> Comparison:
+def _comparison(key: str, pairs: pd.DataFrame | None) -> Comparison:
     if pairs is None:
-        return Comparison(key, baseline_key, figure, 0, None)
-    overall = paired_difference(list(pairs["value"]), list(pairs["baseline_value"]))
-    return Comparison(key, baseline_key, figure, len(pairs), overall)
+        return Comparison(key, 0, None)
+    return Comparison(key, len(pairs), paired_difference(list(pairs["value"]), list(pairs["baseline_value"])))

@@ -32,8 +32,8 @@ FIGURES: tuple[Figure, ...] = (
         "s",
         -1,
         2,
-        "Time to first token + 150 × this model's tokens per word / decode speed: what is left of latency when all "
-        "models write answers of one length.",
+        "Time to first token + 150 × the answer's tokens per word / its decode speed: what is left of latency when all "
+        "answers have one length.",
     ),
     Figure(
         "time_to_first_token_s",
@@ -70,14 +70,21 @@ FIGURES: tuple[Figure, ...] = (
         "answer_loss_nats",
         "Answer loss",
         "nats/token",
-        -1,
+        0,
         3,
         "The same per token: comparable between models with one tokenizer only.",
         shown=False,
     ),
     Figure("sentences", "Sentences", "", 0, 0, "Sentences of an answer.", shown=False),
     Figure(
-        "ended", "Ended by itself", "%", 0, 0, "Share of answers that were not cut at max tokens.", False, scale=100
+        "ended",
+        "Ended by itself",
+        "%",
+        0,
+        0,
+        "Mean share of answers that were not cut at max tokens.",
+        False,
+        scale=100,
     ),
     Figure("repeated_4grams", "Repeated", "%", -1, 0, "Share of runs of four words that occurred before.", False, 100),
     Figure("markdown", "Markdown", "%", 0, 0, "Share of lines that carry Markdown.", False, scale=100),

@@ -27,13 +27,15 @@ def would_repeats_tell(cells: "pd.DataFrame", figure: str, model_key: str, basel
 
 
 def noise_share(cells: "pd.DataFrame", figure: str, model_key: str, baseline_key: str) -> float | None:
-    """How much of the variance of a time's paired differences is chance between the repeats; ``None`` when unknown.
+    """How much of the variance of a latency's paired differences is chance between the repeats; ``None`` when unknown.
 
-    The median of ``k`` repeats has the variance ``π/2 × σ² / k`` (of normal noise), and σ is seen in the quartiles of
-    latency; another time is taken to be as noisy in proportion. All spreads are taken from quartiles.
+    The median of ``k`` repeats has the variance ``π/2 × σ² / k`` (of normal noise), and σ is seen in their quartiles.
+    All spreads are taken from quartiles.
     """
+    if f"{figure}_q1" not in cells:
+        return None
     tables = [cells[cells["model_key"] == key].set_index("prompt_key") for key in (model_key, baseline_key)]
-    ours, theirs = (table[table[figure].notna() & table["latency_low_s"].notna()] for table in tables)
+    ours, theirs = (table[table[figure].notna() & table[f"{figure}_q1"].notna()] for table in tables)
     ours, theirs = ours.loc[ours.index.isin(theirs.index)], theirs.loc[theirs.index.isin(ours.index)]
     if ours.empty or min(ours["answers"].median(), theirs["answers"].median()) < FEWEST_REPEATS:
         return None
@@ -41,11 +43,11 @@ def noise_share(cells: "pd.DataFrame", figure: str, model_key: str, baseline_key
     low, high = (float(each) for each in np.quantile(differences, [0.25, 0.75]))
     if not high > low:
         return None
-    noise = float((_noise(ours, figure) + _noise(theirs, figure).loc[ours.index]).median())
+    noise = float((median_variance(ours, figure) + median_variance(theirs, figure).loc[ours.index]).median())
     return min(1.0, noise / ((high - low) / QUARTILES) ** 2)
 
 
-def _noise(cells: "pd.DataFrame", figure: str) -> "pd.Series":
-    """Variance of each prompt's median."""
-    deviation = (cells["latency_high_s"] - cells["latency_low_s"]) / QUARTILES * cells[figure] / cells["latency_s"]
-    return math.pi / 2 * deviation**2 / cells["answers"]
+def median_variance(cells: "pd.DataFrame", figure: str) -> "pd.Series":
+    """Variance of each cell's median over its repeats; NaN where there are fewer than ``FEWEST_REPEATS``."""
+    deviation = (cells[f"{figure}_q3"] - cells[f"{figure}_q1"]) / QUARTILES
+    return (math.pi / 2 * deviation**2 / cells["answers"]).where(cells["answers"] >= FEWEST_REPEATS)

@@ -90,7 +90,13 @@ class StoredFiles:
             if not unchanged:
                 self._ends.pop(source.file, None)
 
+    def forget(self, number: int) -> None:
+        """What is new in this file was not taken in: it counts as changed the next time, and is read as a whole."""
+        self._ends.pop(number, None)
+        self._states[number] = _State(-1, -1, -1)
+
     def _present(self) -> dict[Path, _State]:
+        """Of copies of one file in two folders, which have the same name, the longer one."""
         present: dict[Path, _State] = {}
         for folder in self._folders:
             with suppress(OSError):
@@ -101,7 +107,11 @@ class StoredFiles:
                         with suppress(FileNotFoundError):
                             if entry.is_file():
                                 present[Path(entry.path)] = _State.of(entry.stat())
-        return present
+        longest: dict[str, Path] = {}
+        for path, state in present.items():
+            if path.stem not in longest or state.size > present[longest[path.stem]].size:
+                longest[path.stem] = path
+        return {path: present[path] for path in longest.values()}
 
     def _look_at(self, path: Path, number: int, state: _State, changes: Changes) -> None:
         known, end = self._states.get(number), self._ends.pop(number, None)

@@ -5,7 +5,7 @@ Does rank 32 differ from rank 16, do 120 steps differ from 60, what does a fine-
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import TYPE_CHECKING, Literal
 
@@ -42,16 +42,13 @@ class Finding:
     """Markdown; says so when the data do not allow an answer, and why."""
 
 
-def findings(answers: Answers, host: str, runs: Sequence[Run]) -> list[Finding]:
-    """From the answers of one host and the records of the runs that its models name.
+def findings(answers: Answers, host: str, runs: Sequence[Run], disturbed: bool = False) -> list[Finding]:
+    """From the answers of one host and the records of the runs that its models name; ``disturbed`` ones count if told.
 
     From benchmarks alone, where the host has any. Two models are compared on the prompts that both have answered.
     """
-    selection = Selection(host=host, origins=("benchmark",), common=False)
+    selection = _selection(answers, host, disturbed)
     cells = answers.cells(selection)
-    if cells.empty:
-        selection = Selection(host=host, common=False)
-        cells = answers.cells(selection)
     study = _Study(make_board(cells, answers.models(selection)), cells, {run.id: run for run in runs})
     return [
         Finding("Does rank 32 differ from rank 16?", study.changed("rank", 16, 32)),
@@ -59,6 +56,18 @@ def findings(answers: Answers, host: str, runs: Sequence[Run]) -> list[Finding]:
         Finding("What does a fine-tune change of its base?", study.fine_tuned()),
         Finding("Is Qwen slow?", study.qwen()),
     ]
+
+
+def basis(answers: Answers, host: str, disturbed: bool = False) -> str:
+    """Which answers of the host the findings rest on, for a sentence."""
+    chosen = _selection(answers, host, disturbed)
+    which = "all benchmark answers" if chosen.origins else "all answers"
+    return f"{which}, disturbed ones included" if disturbed and chosen.origins else which
+
+
+def _selection(answers: Answers, host: str, disturbed: bool) -> Selection:
+    benchmarks = Selection(host=host, origins=("benchmark",), common=False, disturbed=disturbed)
+    return benchmarks if not answers.cells(benchmarks).empty else replace(benchmarks, origins=())
 
 
 class _Study:

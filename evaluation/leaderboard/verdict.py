@@ -11,8 +11,18 @@ from evaluation.leaderboard.board import Board, Row, pareto_front
 from evaluation.leaderboard.compare import compare_two
 from evaluation.leaderboard.figures import BY_KEY
 from evaluation.leaderboard.repeats import would_repeats_tell
-from evaluation.leaderboard.wording import amount, counted, direction, escaped, listed, median_of, names, times
-from evaluation.statistics import FEWEST, MOST_PAIRS, PairedDifference
+from evaluation.leaderboard.wording import (
+    amount,
+    counted,
+    direction,
+    escaped,
+    listed,
+    median_of,
+    names,
+    prompts_needed,
+    times,
+)
+from evaluation.statistics import FEWEST, PairedDifference
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,7 +114,7 @@ class _Said:
         front = [by_key[key] for key in pareto_front(self.board, self.wait, QUALITY) if key in by_key]
         judged = [row for row in self._by(self.wait) if QUALITY in row.figures]
         if not judged:
-            yield "What the speed costs in quality is unknown: bits per byte were not measured."
+            yield "What the speed costs in quality is unknown: bits per byte are not known here."
         if len(judged) < 2:
             return
         label = escaped(BY_KEY[self.wait].label.lower())
@@ -180,7 +190,7 @@ class _Said:
                     yield f"{both} share {shared} with a known {label}: too few to compare them in it."
                 elif not pair.told_apart:
                     observed = f"the difference (second − first) is {median_of(BY_KEY[figure], pair.difference)}"
-                    more = _prompts_needed(pair)
+                    more = prompts_needed(pair)
                     repeats = would_repeats_tell(self.cells, figure, second.model_key, first.model_key)
                     yield f"{both} can't be told apart in {label} yet: {observed}. {more}{repeats}"
 
@@ -195,15 +205,6 @@ class _Said:
     def _takes(self, row: Row) -> str:
         what = "150 words take" if self.wait == "latency_150_s" else "an answer takes"
         return f"{what} {median_of(BY_KEY[self.wait], row.figures[self.wait])}"
-
-
-def _prompts_needed(pair: PairedDifference) -> str:
-    if pair.pairs_needed is None:
-        return "No difference was seen at all, and more prompts would have to show one first."
-    if pair.pairs_needed >= MOST_PAIRS:
-        return f"To tell so small a difference more than {MOST_PAIRS:,} prompts would be needed."
-    needed = max(pair.pairs_needed, pair.difference.n + 1)
-    return f"If it is as large as it looks, about {counted(needed, 'prompt')} would be needed to tell."
 
 
 def _settings(row: Row) -> str:

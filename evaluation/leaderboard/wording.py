@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from evaluation.leaderboard.board import Board, Row
 from evaluation.leaderboard.figures import Figure, shown, shown_range
-from evaluation.statistics import Interval, PairedDifference
+from evaluation.statistics import MOST_PAIRS, Interval, PairedDifference
 
 
 def escaped(text: str) -> str:
@@ -29,9 +29,9 @@ def names(board: Board) -> dict[str, str]:
     return {row.model_key: bold(name(row)) for row in board.rows}
 
 
-def listed(items: Sequence[str], last: str = "and") -> str:
+def listed(items: Sequence[str]) -> str:
     """``A, B and C``."""
-    return f" {last} ".join(part for part in (", ".join(items[:-1]), *items[-1:]) if part)
+    return " and ".join(part for part in (", ".join(items[:-1]), *items[-1:]) if part)
 
 
 def counted(number: int, noun: str) -> str:
@@ -39,9 +39,9 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def median_of(figure: Figure, interval: Interval, unit: str = "prompt") -> str:
+def median_of(figure: Figure, interval: Interval) -> str:
     """``1.84 s (1.79–1.90; 43 prompts)``."""
-    return f"{shown(figure, interval.median)} ({_within(figure, interval)}{counted(interval.n, unit)})"
+    return f"{shown(figure, interval.median)} ({_within(figure, interval)}{counted(interval.n, 'prompt')})"
 
 
 def amount(figure: Figure, difference: Interval) -> str:
@@ -76,6 +76,16 @@ def direction(pair: PairedDifference | None) -> int:
     ):
         return 0
     return sign
+
+
+def prompts_needed(pair: PairedDifference) -> str:
+    """A sentence: with how many prompts two models that could not be told apart might be."""
+    if pair.pairs_needed is None:
+        return "No difference was seen at all, and more prompts would have to show one first."
+    if pair.pairs_needed >= MOST_PAIRS:
+        return f"To tell so small a difference more than {MOST_PAIRS:,} prompts would be needed."
+    needed = max(pair.pairs_needed, pair.difference.n + 1)
+    return f"If it is as large as it looks, about {counted(needed, 'prompt')} would be needed to tell."
 
 
 def _within(figure: Figure, interval: Interval) -> str:

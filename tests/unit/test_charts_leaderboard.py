@@ -1,18 +1,22 @@
 """The leaderboard's charts and files, as they are drawn: read back from the SVG, the PNG and the tables."""
 
 import re
+from collections import Counter
 from io import BytesIO
 from math import nan
 from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
+import streamlit as st
 
 from dashboard.charts.differences import differences_chart
 from dashboard.charts.latency import latency_chart
 from dashboard.charts.length import length_chart
 from dashboard.charts.pareto import pareto_chart
+from dashboard.colors import model_colors
 from dashboard.downloads import to_csv, to_parquet, to_png, to_svg
+from dashboard.leaderboard import reading
 
 BASE, TUNED, OTHER = "Small 135M Instruct", "Small 135M Instruct + concise", "Other"
 BLUE, ORANGE, GREEN = "#3b82f6", "#f08c1a", "#10a37f"
@@ -68,10 +72,12 @@ def test_pareto_draws_only_what_is_known() -> None:
     assert len(drawing.marks("circle")) == 2 and len(drawing.marks("point")) == 1
     line = re.search(r'aria-roledescription="line mark"[^>]* d="([^"]*)"', drawing.svg)
     assert line and len(re.findall("[ML]", line[1])) == 3  # two models: across, then down
+    without = Drawing(pareto_chart(models.assign(front=False), "Latency at 150 words, s", "Bits per byte"))
+    assert not without.marks("line mark") and len(without.marks("circle")) == 2
 
 
 def test_differences_show_each_prompt_and_all_together() -> None:
-    """A point per pair, a diamond per model, an interval where there is one, and zero within the picture."""
+    """A point per pair, a diamond per model, an interval of either where there is one, and zero within the picture."""
     pairs = pd.DataFrame(
         {
             "model_key": ["t"] * 3 + ["o"] * 2,
@@ -82,6 +88,10 @@ def test_differences_show_each_prompt_and_all_together() -> None:
             "value": [5.0, 6, 7, 8, 9],
             "baseline_value": [1.0] * 5,
             "difference": [4.0, 5, 6, 7, 8],
+            "answers": [5] * 5,
+            "baseline_answers": [4] * 5,
+            "low": [-3.5, 4.5, nan, nan, nan],
+            "high": [4.5, 5.5, nan, nan, nan],
         }
     )
     overall = pd.DataFrame(
@@ -98,7 +108,8 @@ def test_differences_show_each_prompt_and_all_together() -> None:
     points = drawing.marks("circle")
     assert len(points) == 5 and sum("Prompt: Why?" in point for point in points) == 2
     assert len(drawing.marks("point")) == 2
-    assert len(drawing.marks("rule mark")) == 2  # zero, and one interval
+    assert len(drawing.marks("rule mark")) == 4  # zero, two intervals of points and one of a diamond
+    assert "its interval: −3.500 to 4.500; Answers: 5; The baseline's answers: 4" in drawing.svg
     assert "0" in drawing.texts and "+ concise" in drawing.texts
 
 
@@ -108,7 +119,7 @@ def test_every_answer_is_a_point_in_its_models_color() -> None:
         {
             "model_key": ["o", "b", "t", "b"],
             "prompt_key": ["a", "a", "a", "b"],
-            "repeat": 0,
+            "id": ["1", "2", "3", "4"],
             "label": [OTHER, BASE, TUNED, BASE],
             "prompt": "Why?",
             "words": [10.0, 20, 30, 40],
@@ -119,6 +130,27 @@ def test_every_answer_is_a_point_in_its_models_color() -> None:
     assert len(drawing.marks("circle")) == 4
     assert drawing.svg.count(f'fill="{BLUE}"') == 3  # two points and the legend's
     assert [text for text in drawing.texts if text in (BASE, TUNED, OTHER)] == [BASE, TUNED, OTHER]
+
+
+def test_a_click_names_the_answer_that_was_clicked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the chart tells of a point is enough to open that answer beside the baseline's."""
+    point = {"model_key": "t", "prompt_key": "a", "id": "3"}
+    answers = pd.DataFrame([point]).assign(label=TUNED, prompt="Why?", words=30.0, latency_s=3.0)
+    (param,) = length_chart(answers, MODELS).to_dict()["params"]
+    told = {field: point[field] for field in param["select"]["fields"]}
+    state = {"chart": {"selection": {param["name"]: [told]}}}
+    monkeypatch.setattr(st, "session_state", state)
+    reading.on_click("b")("chart")
+    assert state[reading.WANTED] == reading.Wanted("a", ("t", "b"), "3")
+
+
+def test_colors_run_out_evenly() -> None:
+    """A ninth model shares one color with one other; those that every page knows keep theirs whoever else is there."""
+    known, others = [f"known-{number}" for number in range(5)], [f"other-{number}" for number in range(12)]
+    colors = model_colors(known, others)
+    assert sorted(Counter(colors.values()).values()) == [2] * 7 + [3]
+    assert len(set(model_colors(known, others[:4]).values())) == 8
+    assert {key: colors[key] for key in known} == model_colors(known)
 
 
 def test_pictures_can_be_put_on_paper() -> None:

@@ -6,9 +6,9 @@ from typing import Any
 import pandas as pd
 
 FIGURES = (
-    "latency_s", "latency_low_s", "latency_high_s", "latency_150_s", "time_to_first_token_s", "decode_s",
-    "decode_tok_s", "prompt_tok_s", "words", "sentences", "seconds_per_word", "ended", "repeated_4grams", "markdown",
-    "bits_per_byte", "answer_loss_nats", "tokens", "total_words",
+    "latency_s", "latency_s_q1", "latency_s_q3", "latency_150_s", "latency_150_s_q1", "latency_150_s_q3",
+    "time_to_first_token_s", "decode_tok_s", "prompt_tok_s", "words", "words_q1", "words_q3", "sentences",
+    "seconds_per_word", "ended", "repeated_4grams", "markdown", "bits_per_byte", "answer_loss_nats",
 )  # fmt: skip
 
 
