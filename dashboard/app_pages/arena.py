@@ -45,8 +45,10 @@ def draw_arena(catalog: Catalog) -> None:
     links.name_conversation(conversation.id)
     if conversation.running:
         stop.button("Stop", icon=":material/stop_circle:", key="arena_stop", shortcut="Esc", on_click=conversation.stop)
-    keys = {model.key for model in catalog.models} | {answer.model.key for answer in conversation.answers()}
-    draw_rounds(conversation, len(panes), model_colors(keys), editable=True)
+    colors = model_colors(
+        (model.key for model in catalog.models), (answer.model.key for answer in conversation.answers())
+    )
+    draw_rounds(conversation, len(panes), colors, editable=True)
     stop.empty()
 
 

@@ -12,8 +12,8 @@ from dashboard.leaderboard.pictures import draw_charts
 from dashboard.leaderboard.reading import draw_prompts, draw_wanted
 from dashboard.leaderboard.table import draw_table
 from evaluation.host import host as this_host
+from evaluation.leaderboard.answers import Answers
 from evaluation.leaderboard.wording import counted
-from evaluation.store import Problem
 
 SHOWN_PROBLEMS = 50
 
@@ -37,8 +37,9 @@ def draw_view(view: View) -> None:
 def draw_study(view: View) -> None:
     """The published study's questions, whatever is filtered."""
     st.subheader("The study's own questions", anchor=False)
-    st.caption(f"Answered from all benchmark answers of: {as_plain(view.host_name)}.")
-    for finding in data.study(view.answers, view.version, view.host.key):
+    basis, findings = data.study(view.answers, view.version, view.host.key, view.selection.disturbed)
+    st.caption(f"Answered from {as_plain(basis)} of: {as_plain(view.host_name)}.")
+    for finding in findings:
         with st.expander(finding.question):
             st.markdown(finding.answer)
 
@@ -53,13 +54,23 @@ def draw_published_note() -> None:
         st.markdown(words.PUBLISHED_NOTE)
 
 
-def draw_problems(problems: tuple[Problem, ...]) -> None:
-    """The lines of the store that could not be counted."""
-    if not problems:
+def draw_problems(answers: Answers) -> None:
+    """The lines of the store that could not be counted; which and why is looked up only for who asks."""
+    lines, files = answers.bad_lines()
+    if not files:
         return
-    files = len({problem.path for problem in problems})
-    verb = "is no record" if len(problems) == 1 else "are no records"
-    with st.expander(f"{counted(len(problems), 'line')} in {counted(files, 'file')} {verb}", icon=":material/warning:"):
+    verb = "is no record" if lines == 1 else "are no records"
+    label = f"{counted(lines, 'line')} in {counted(files, 'file')} {verb}"
+    expander = st.expander(
+        label if lines else f"{counted(files, 'file')} can't be read",
+        icon=":material/warning:",
+        key="leaderboard_problems",
+        on_change="rerun",
+    )
+    if not expander.open:
+        return
+    problems = answers.problems()
+    with expander:
         for problem in problems[:SHOWN_PROBLEMS]:
             line = f", line {problem.line:,}" if problem.line else ""
             st.markdown(f"{as_plain(problem.path.name)}{line}: {as_plain(problem.reason)}")
@@ -103,7 +114,7 @@ def main() -> None:
     hosts = data.hosts(answers, version)
     if not hosts:
         draw_nothing_stored()
-        draw_problems(answers.problems())
+        draw_problems(answers)
         return
     names = words.host_names(hosts, this_host().key)
     host = filters.pick_host(answers, version, hosts, names)
@@ -119,7 +130,7 @@ def main() -> None:
         draw_published_note()
     draw_view(view)
     draw_study(view)
-    draw_problems(answers.problems())
+    draw_problems(answers)
 
 
 main()

@@ -63,7 +63,7 @@ def draw_stored(conversation: Conversation, catalog: Catalog) -> None:
     if conversation.system_prompt:
         with st.expander("System prompt"):
             st.text(conversation.system_prompt)
-    colors = model_colors(known | {answer.model.key for answer in conversation.answers()})
+    colors = model_colors(known, (answer.model.key for answer in conversation.answers()))
     draw_rounds(conversation, 1, colors, editable=False)
 
 

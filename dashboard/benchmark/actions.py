@@ -32,7 +32,11 @@ def start(plan: Plan) -> None:
 
 
 def resume(benchmark: str, again: bool) -> None:
-    """Go on with what is not done; ``again``: also with what failed or was disturbed."""
+    """Go on with what is not done; ``again``: also with what failed or was disturbed. Nothing when it runs already: a
+    second click comes before the button is gone."""
+    running = services.running_benchmark()
+    if running is not None and running.plan.id == benchmark:
+        return
     with _having_the_machine():
         folder.start(services.settings().results_dir, benchmark, again)
 

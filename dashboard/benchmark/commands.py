@@ -5,7 +5,7 @@ import shlex
 import streamlit as st
 
 from dashboard.arena.answer_text import as_plain
-from dashboard.benchmark.words import RESUMABLE
+from dashboard.benchmark.words import RESUMABLE, is_flawed
 from evaluation.benchmark.folder import Benchmark
 from evaluation.benchmark.plan import Plan, new_plan
 from evaluation.prompt_sets import known_sets
@@ -32,7 +32,7 @@ def resume_command(benchmark: Benchmark) -> str | None:
     progress = benchmark.progress
     if progress.status in RESUMABLE:
         return _shell(["--resume", benchmark.plan.id])
-    return _shell(["--resume", benchmark.plan.id, "--again"]) if progress.failed or progress.disturbed else None
+    return _shell(["--resume", benchmark.plan.id, "--again"]) if is_flawed(progress) else None
 
 
 def draw_start_command(plan: Plan) -> None:

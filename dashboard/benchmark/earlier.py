@@ -6,7 +6,7 @@ from dashboard import services
 from dashboard.arena.answer_text import as_plain
 from dashboard.benchmark import actions
 from dashboard.benchmark.commands import draw_resume_command, draw_start_command
-from dashboard.benchmark.words import LOOKS, RESUMABLE, counts, meaning
+from dashboard.benchmark.words import LOOKS, RESUMABLE, counts, is_flawed, meaning
 from dashboard.times import local_time
 from evaluation.benchmark import folder
 from evaluation.benchmark.folder import Benchmark
@@ -29,9 +29,11 @@ def draw_earlier(running: Benchmark | None, blocked: str | None) -> None:
     for each in ended[:LISTED]:
         _draw_one(each, blocked)
     if len(ended) > LISTED:
-        with st.expander(f"{len(ended) - LISTED} older"):
-            for each in ended[LISTED:]:
-                _draw_one(each, blocked)
+        older = st.expander(f"{len(ended) - LISTED} older", key="benchmark_older", on_change="rerun")
+        if older.open:
+            with older:
+                for each in ended[LISTED:]:
+                    _draw_one(each, blocked)
     if damaged:
         with st.expander(f"{counted(len(damaged), 'folder')} can't be read", icon=":material/warning:"):
             for path, reason in damaged:
@@ -56,7 +58,8 @@ def _draw_one(benchmark: Benchmark, blocked: str | None) -> None:
                     st.badge("comes along", icon=":material/inventory_2:", color="gray")
             with st.container(horizontal=True, vertical_alignment="center", gap="small", width="content"):
                 _draw_actions(benchmark, blocked)
-        reason = f" · :{look.color}[{as_plain(progress.reason)}]" if progress.reason else ""
+        color = "orange" if progress.status == "finished" else look.color
+        reason = f" · :{color}[{as_plain(progress.reason)}]" if progress.reason else ""
         st.markdown(counts(progress) + reason, help=meaning(progress))
         st.caption(" · ".join(about))
 
@@ -74,8 +77,7 @@ def _draw_actions(benchmark: Benchmark, blocked: str | None) -> None:
             on_click=actions.resume,
             args=(plan.id, False),
         )
-    bad = progress.failed + progress.disturbed
-    if ours and bad:
+    if ours and is_flawed(progress):
         st.button(
             "Repeat disturbed and failed",
             icon=":material/replay:",

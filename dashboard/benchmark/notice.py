@@ -11,6 +11,7 @@ from evaluation.benchmark.folder import Benchmark, Progress
 
 PAGE = "dashboard/app_pages/benchmark.py"
 QUICKEST_REDRAW_S, SLOWEST_REDRAW_S = 2.0, 10.0
+TOO_OFTEN = 1.5
 
 
 def time_left(progress: Progress) -> str:
@@ -27,6 +28,12 @@ def redraw_s(progress: Progress) -> float:
     return min(max((progress.seconds_left or 0.0) / 60, QUICKEST_REDRAW_S), SLOWEST_REDRAW_S)
 
 
+def redraws_too_often(progress: Progress, every_s: float) -> bool:
+    """Whether a part that is redrawn every so many seconds should slow down, which only drawing the page anew can do:
+    at the start of a benchmark nobody knows how long it takes."""
+    return redraw_s(progress) > TOO_OFTEN * every_s
+
+
 def refusal(running: Benchmark) -> str:
     """Why nobody can be asked now."""
     return f"Nobody was asked: a benchmark has this machine to itself ({time_left(running.progress)})."
@@ -35,13 +42,14 @@ def refusal(running: Benchmark) -> str:
 def draw_notice() -> None:
     """Shown, and kept up to date, only while a benchmark runs."""
     if running := services.running_benchmark():
-        st.fragment(_notice, run_every=redraw_s(running.progress))()
+        every_s = redraw_s(running.progress)
+        st.fragment(_notice, run_every=every_s)(every_s)
 
 
-def _notice() -> None:
+def _notice(every_s: float) -> None:
     running = services.running_benchmark()
-    if running is None:
-        st.rerun()  # the whole page: nothing asks again then
+    if running is None or redraws_too_often(running.progress, every_s):
+        st.rerun()  # the whole page: without a benchmark nothing asks again then
     st.info(
         f"The benchmark **{as_plain(running.plan.name)}** has this machine to itself, so that its figures hold. "
         f"The arena answers again when it has ended ({time_left(running.progress)}).",

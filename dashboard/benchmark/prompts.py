@@ -11,6 +11,7 @@ from evaluation.leaderboard.wording import counted
 from evaluation.prompt_sets import (
     JSONL_ENDINGS,
     LARGEST_BYTES,
+    Prompt,
     PromptSet,
     PromptSetError,
     known_sets,
@@ -63,33 +64,41 @@ def _parsed(name: str, content: bytes, jsonl: bool) -> PromptSet:
 
 
 def draw_prompts(sets: list[PromptSet]) -> None:
-    """What will be asked, word for word."""
+    """What will be asked, word for word; drawn only where somebody wants to read it."""
+    prompts = [(each.name, prompt) for each in sets for prompt in each.prompts]
+    if not prompts:
+        return
+    references = sum(bool(prompt.reference) for _, prompt in prompts)
+    preview = st.expander(
+        f"The {counted(len(prompts), 'prompt')}, {references} with a reference answer",
+        key="benchmark_prompts",
+        on_change="rerun",
+    )
+    if preview.open:
+        with preview:
+            _draw_preview(prompts)
+
+
+def _draw_preview(prompts: list[tuple[str, Prompt]]) -> None:
     rows = [
         {
-            "Set": each.name,
+            "Set": name,
             "Kind": prompt.kind or "",
             "Prompt": "\n\n".join(message.content for message in prompt.messages),
             "Reference": prompt.reference or "",
         }
-        for each in sets
-        for prompt in each.prompts
+        for name, prompt in prompts
     ]
-    if not rows:
-        return
-    references = sum(bool(row["Reference"]) for row in rows)
-    with st.expander(
-        f"The {counted(len(rows), 'prompt')}, {references} with a reference answer", key="benchmark_prompts"
-    ):
-        st.dataframe(
-            pd.DataFrame(rows),
-            hide_index=True,
-            height=PREVIEW_HEIGHT_PX,
-            column_config={
-                "Set": st.column_config.TextColumn(width="small"),
-                "Kind": st.column_config.TextColumn(width="small"),
-                "Prompt": st.column_config.TextColumn(width="large"),
-                "Reference": st.column_config.TextColumn(
-                    width="medium", help="A good answer. How likely a model finds it tells quality without a judge."
-                ),
-            },
-        )
+    st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        height=PREVIEW_HEIGHT_PX,
+        column_config={
+            "Set": st.column_config.TextColumn(width="small"),
+            "Kind": st.column_config.TextColumn(width="small"),
+            "Prompt": st.column_config.TextColumn(width="large"),
+            "Reference": st.column_config.TextColumn(
+                width="medium", help="A good answer. How likely a model finds it tells quality without a judge."
+            ),
+        },
+    )

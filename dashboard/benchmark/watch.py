@@ -7,7 +7,7 @@ import streamlit as st
 from dashboard import services
 from dashboard.arena.answer_text import as_plain
 from dashboard.benchmark import actions
-from dashboard.benchmark.notice import redraw_s, time_left
+from dashboard.benchmark.notice import redraw_s, redraws_too_often, time_left
 from dashboard.benchmark.words import counts, meaning
 from evaluation.benchmark.folder import Benchmark
 
@@ -20,12 +20,15 @@ def draw_running(running: Benchmark) -> None:
 
     What is shown comes from the disk, so it is the same in every tab and for a benchmark of the command line.
     """
-    st.fragment(_follow, run_every=redraw_s(running.progress))()
+    every_s = redraw_s(running.progress)
+    st.fragment(_follow, run_every=every_s)(every_s)
 
 
-def _follow() -> None:
+def _follow(every_s: float) -> None:
     running = services.running_benchmark()
     if running is not None:
+        if redraws_too_often(running.progress, every_s):
+            st.rerun()
         with st.container(border=True):
             _draw(running)
         if not actions.is_stopping(running) or not _ends_soon():

@@ -25,6 +25,13 @@ LOOKS: dict[Status, Look] = {
 RESUMABLE: tuple[Status, ...] = ("cancelled", "interrupted", "failed")
 
 
+def is_flawed(progress: Progress) -> bool:
+    """Whether something that was measured should be measured once more: answers, or answer losses, which the reason
+    tells of."""
+    finished_but = progress.status == "finished" and progress.reason is not None
+    return bool(progress.failed or progress.disturbed or finished_but)
+
+
 def counts(progress: Progress) -> str:
     """How far it is and what went wrong, for example ``860 of 860 answers · 2 failed · 14 disturbed``."""
     parts = [f"{progress.done:,} of {counted(progress.total, 'answer')}"]

@@ -4,7 +4,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dashboard.charts.parts import QUIET_COLOR, model_axis, value_axis
+from dashboard.charts.parts import QUIET_COLOR, model_axis, span, value_axis
 
 ROW_PX = 64
 MARGIN_PX = 60
@@ -14,14 +14,16 @@ _LANE = alt.Scale(domain=[-1, 1])
 
 
 def differences_chart(pairs: pd.DataFrame, overall: pd.DataFrame, title: str) -> alt.LayerChart:
-    """A row per model: its prompts as points, beside them a diamond at the median with its interval; a line at zero.
+    """A row per model: its prompts as points, beside them a diamond at the median, each with its interval; a line at
+    zero.
 
     ``pairs`` has one row per model and prompt: ``model_key``, ``prompt_key``, ``label``, ``color``, ``prompt``,
-    ``value``, ``baseline_value``, ``difference``; ``overall`` one per model: ``label``, ``color``, ``median``, ``low``,
-    ``high`` (NaN without an interval), ``n``. ``title`` names the difference and its unit.
+    ``value``, ``answers`` (count), ``baseline_value``, ``baseline_answers``, ``difference``, ``low``, ``high``;
+    ``overall`` one per model: ``label``, ``color``, ``median``, ``low``, ``high``, ``n``. Low and high are NaN without
+    an interval. ``title`` names the difference and its unit.
     """
-    points = pairs.assign(lane=_lanes(pairs))
-    tops = overall.assign(lane=-0.7)
+    points = pairs.assign(lane=_lanes(pairs), interval=span(pairs["low"], pairs["high"], 3))
+    tops = overall.assign(lane=-0.7, interval=span(overall["low"], overall["high"], 3))
     y = alt.Y("label:N", sort=list(overall["label"]), title=None, axis=model_axis())
     lane = alt.YOffset("lane:Q", scale=_LANE)
     color = alt.Color("color:N", scale=None, legend=None)
@@ -41,10 +43,16 @@ def differences_chart(pairs: pd.DataFrame, overall: pd.DataFrame, title: str) ->
                 alt.Tooltip("value", title="Its figure", format=",.3~f"),
                 alt.Tooltip("baseline_value", title="The baseline's", format=",.3~f"),
                 alt.Tooltip("difference", title="Difference", format="+,.3~f"),
+                alt.Tooltip("interval", title="its interval"),
+                alt.Tooltip("answers", title="Answers"),
+                alt.Tooltip("baseline_answers", title="The baseline's answers"),
             ],
         )
         .add_params(click)
     )
+    repeated = points[points["low"].notna()]
+    spread = alt.Chart(repeated).mark_rule(strokeWidth=1, opacity=0.35)
+    spreads = [spread.encode(x="low:Q", x2="high:Q", y=y, yOffset=lane, color=color)] if len(repeated) else []
     base = alt.Chart(tops).encode(
         y=y,
         yOffset=lane,
@@ -52,14 +60,13 @@ def differences_chart(pairs: pd.DataFrame, overall: pd.DataFrame, title: str) ->
         tooltip=[
             alt.Tooltip("label", title="Model"),
             alt.Tooltip("median", title="Median difference", format="+,.3~f"),
-            alt.Tooltip("low", title="from", format="+,.3~f"),
-            alt.Tooltip("high", title="to", format="+,.3~f"),
+            alt.Tooltip("interval", title="its interval"),
             alt.Tooltip("n", title="Prompts"),
         ],
     )
     median = base.mark_point(shape="diamond", size=130, filled=True, opacity=1).encode(x="median:Q")
     intervals = [base.mark_rule(strokeWidth=4).encode(x="low:Q", x2="high:Q")] if overall["low"].notna().any() else []
-    return alt.layer(zero, each, *intervals, median).properties(height=ROW_PX * len(overall) + MARGIN_PX)
+    return alt.layer(zero, *spreads, each, *intervals, median).properties(height=ROW_PX * len(overall) + MARGIN_PX)
 
 
 def _lanes(pairs: pd.DataFrame) -> np.ndarray:

@@ -7,17 +7,17 @@ from dashboard.charts.parts import LEGEND_LINE_PX, model_color, value_axis
 
 PLOT_HEIGHT_PX = 340
 CLICK = "point"
-"""The selection; its fields are ``model_key``, ``prompt_key`` and ``repeat``."""
+"""The selection; its fields are ``model_key``, ``prompt_key`` and ``id``, that of the answer."""
 
 
 def length_chart(answers: pd.DataFrame, models: pd.DataFrame) -> alt.Chart:
     """A point per answer: ``words`` across, ``latency_s`` up, in its model's color.
 
-    ``answers`` also has ``label``, ``model_key``, ``prompt_key``, ``repeat`` and ``prompt``; ``models`` has ``label``
+    ``answers`` also has ``label``, ``model_key``, ``prompt_key``, ``id`` and ``prompt``; ``models`` has ``label``
     and ``color`` in the order of the legend. Answers of one speed lie on one line through the corner: further out is
     longer, steeper is slower.
     """
-    click = alt.selection_point(name=CLICK, fields=["model_key", "prompt_key", "repeat"], on="click", empty=False)
+    click = alt.selection_point(name=CLICK, fields=["model_key", "prompt_key", "id"], on="click", empty=False)
     return (
         alt.Chart(answers)
         .mark_circle(size=40, opacity=0.55, cursor="pointer")

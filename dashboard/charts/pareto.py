@@ -37,12 +37,11 @@ def pareto_chart(models: pd.DataFrame, cost: str, quality: str) -> alt.LayerChar
             alt.Tooltip("memory_mb", title="Peak memory, MB", format=",.0f"),
         ],
     )
-    front = (
-        alt.Chart(rows[rows["front"]])
-        .mark_line(interpolate="step-after", color=QUIET_COLOR, strokeDash=[5, 4], strokeWidth=1.5)
-        .encode(x=x, y=y, order="cost:Q")
-    )
-    layers = [front]
+    layers = []
+    if rows["front"].any():
+        front = alt.Chart(rows[rows["front"]]).encode(x=x, y=y, order="cost:Q")
+        line = {"color": QUIET_COLOR, "strokeDash": [5, 4], "strokeWidth": 1.5}
+        layers.append(front.mark_line(interpolate="step-after", **line))
     if rows["cost_low"].notna().any():
         layers.append(base.mark_rule().encode(x="cost_low:Q", x2="cost_high:Q"))
     if rows["quality_low"].notna().any():

@@ -32,6 +32,11 @@ def model_color(models: pd.DataFrame) -> alt.Color:
 
 
 def span(low: pd.Series, high: pd.Series, digits: int) -> list[str]:
-    """``1.70–1.99`` per row, ``–`` where it is unknown."""
-    pairs = zip(low, high, strict=True)
-    return ["–" if pd.isna(a) or pd.isna(b) else f"{a:,.{digits}f}–{b:,.{digits}f}" for a, b in pairs]
+    """``1.70–1.99`` per row, ``−0.05 to 0.03`` with a sign in it, ``–`` where it is unknown."""
+
+    def one(start: float, end: float) -> str:
+        if pd.isna(start) or pd.isna(end):
+            return "–"
+        return f"{start:,.{digits}f}{' to ' if start < 0 else '–'}{end:,.{digits}f}".replace("-", "−")
+
+    return [one(start, end) for start, end in zip(low, high, strict=True)]

@@ -35,8 +35,9 @@ def latency_rows(view: View) -> pd.DataFrame:
 
 
 def pareto_rows(view: View, cost: str) -> pd.DataFrame:
-    """For ``pareto_chart``: the models of which both figures are known."""
-    front = pareto_front(view.measured.board, cost, QUALITY)
+    """For ``pareto_chart``: the models of which both figures are known. Medians of different prompts have no front."""
+    board = view.measured.board
+    front = pareto_front(board, cost, QUALITY) if board.same_prompts else ()
     rows = [
         {
             "label": view.labels[row.model_key],
@@ -46,7 +47,7 @@ def pareto_rows(view: View, cost: str) -> pd.DataFrame:
             "memory_mb": _median(row.figures, "peak_memory_bytes") / 1e6,
             "front": row.model_key in front,
         }
-        for row in view.measured.board.rows
+        for row in board.rows
         if cost in row.figures and QUALITY in row.figures
     ]
     return pd.DataFrame(rows)
@@ -66,19 +67,18 @@ def comparable_figures(view: View) -> list[str]:
 
 
 def differences(view: View, baseline: str, figure: str) -> tuple[pd.DataFrame, pd.DataFrame, list[Comparison]]:
-    """For ``differences_chart``: a row per pair and a row per model, in the figure's shown unit; and the comparisons in
-    the order of the board."""
+    """For ``differences_chart``, which takes a ``sample``: a row per pair and a row per model, in the figure's shown
+    unit; and the comparisons in the order of the board."""
     cells, scale = view.measured.cells, BY_KEY[figure].scale
     order = list(view.labels)
     found = sorted(compare(cells, baseline, figure), key=lambda each: order.index(each.model_key))
     pairs = per_prompt(cells, baseline, figure)
-    if len(pairs) > MOST_POINTS:
-        pairs = pairs.sample(MOST_POINTS, random_state=0)
+    scaled = ("value", "baseline_value", "difference", "low", "high")
     pairs = pairs.assign(
         label=pairs["model_key"].map(view.labels),
         color=pairs["model_key"].map(view.colors),
         prompt=pairs["prompt"].map(shortened),
-        **{column: pairs[column] * scale for column in ("value", "baseline_value", "difference")},
+        **{column: pairs[column] * scale for column in scaled},
     )
     overall = pd.DataFrame(
         [
@@ -95,13 +95,20 @@ def differences(view: View, baseline: str, figure: str) -> tuple[pd.DataFrame, p
     return pairs, overall, found
 
 
-def length_rows(view: View) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """For ``length_chart``: the answers whose words and latency are known, and the models that wrote them."""
-    points = view.answers.points(view.selection, limit=MOST_POINTS).dropna(subset=["words", "latency_s"])
+def sample(pairs: pd.DataFrame) -> pd.DataFrame:
+    """As many as a chart can bear, the same ones each time."""
+    return pairs if len(pairs) <= MOST_POINTS else pairs.sample(MOST_POINTS, random_state=0)
+
+
+def length_rows(view: View) -> tuple[pd.DataFrame, pd.DataFrame, int]:
+    """For ``length_chart``: the answers whose words and latency are known, and the models that wrote them; and how many
+    answers were drawn, with those of which one of the two is unknown."""
+    drawn = view.answers.points(view.selection, limit=MOST_POINTS)
+    points = drawn.dropna(subset=["words", "latency_s"])
     points = points.assign(label=points["model_key"].map(view.labels), prompt=points["prompt"].map(shortened))
     wrote = [key for key in view.labels if key in set(points["model_key"])]
     models = pd.DataFrame({"label": [view.labels[key] for key in wrote], "color": [view.colors[key] for key in wrote]})
-    return points, models
+    return points, models, len(drawn)
 
 
 def _bounds(name: str, interval: Interval, figure: Figure) -> dict[str, float]:

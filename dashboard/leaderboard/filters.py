@@ -3,11 +3,13 @@
 import pandas as pd
 import streamlit as st
 
+from dashboard.arena.answer_text import as_plain
 from dashboard.leaderboard import data
-from dashboard.leaderboard.words import shortened
+from dashboard.leaderboard.words import prompt_labels
 from dashboard.times import local_time
 from evaluation.host import host as this_host
 from evaluation.leaderboard.answers import Answers, HostFacts, Selection
+from evaluation.models.names import distinct
 
 HOST = "leaderboard_host"
 BENCHMARK = "leaderboard_benchmark"
@@ -47,13 +49,13 @@ def pick_host(answers: Answers, version: int, hosts: list[HostFacts], names: dic
     if st.session_state.get(HOST) not in by_key:
         st.session_state[HOST] = _first_host(answers, version, by_key)
     if len(hosts) == 1:
-        st.caption(f"Machine: {names[hosts[0].key]}")
+        st.caption(f"Machine: {as_plain(names[hosts[0].key])}")
         return hosts[0]
     chosen = st.segmented_control(
         "Machine",
         list(by_key),
         key=HOST,
-        format_func=lambda key: names.get(key, key),
+        format_func=lambda key: as_plain(names.get(key, key)),
         required=True,
         persist_state="session",
         help="Times of different machines are never mixed.",
@@ -79,9 +81,12 @@ def pick_answers(answers: Answers, version: int, host: HostFacts) -> Selection:
     rows = rows[rows["origin"].isin(origins)] if origins else rows
     sets = _pick("Prompt set", SETS, sorted(rows["prompt_set"].dropna().unique()))
     rows = rows[rows["prompt_set"].isin(sets)] if sets else rows
-    prompts = _pick("Prompt", PROMPTS, *_by_count(rows, "prompt_key", "prompt"))
+    texts = dict(zip(rows["prompt_key"], rows["prompt"], strict=True))
+    offered = _by_count(rows, "prompt_key")
+    prompts = _pick("Prompt", PROMPTS, offered, prompt_labels({key: texts[key] for key in offered}))
     rows = rows[rows["prompt_key"].isin(prompts)] if prompts else rows
-    models = _pick("Model", MODELS, *_by_count(rows, "model_key", "model_name"))
+    known = data.models(answers, version, host.key)
+    models = _pick("Model", MODELS, _by_count(rows, "model_key"), known.names)
     common, disturbed = (False, False) if host.published else _pick_rules()
     return Selection(
         host=host.key,
@@ -89,7 +94,7 @@ def pick_answers(answers: Answers, version: int, host: HostFacts) -> Selection:
         benchmarks=() if benchmark == EVERYTHING else (benchmark,),
         prompt_sets=sets,
         prompts=prompts,
-        models=_of_runs(models, rows, data.runs_by_model(answers, version, host.key)),
+        models=_of_runs(models, rows, known.runs),
         common=common,
         disturbed=disturbed,
     )
@@ -128,11 +133,13 @@ def _pick_benchmark(rows: pd.DataFrame, names: dict[str, tuple[str, float]]) -> 
         name, created_at = names[benchmark]
         return f"{name}, {local_time(created_at)}"
 
+    labels = distinct([label(each) for each in options], [f"· {each}" for each in options])
+    by_option = dict(zip(options, labels, strict=True))
     return st.selectbox(
         "Benchmark",
         options,
         key=BENCHMARK,
-        format_func=label,
+        format_func=lambda each: by_option.get(each, each),
         persist_state="session",
         help="All answers: those of every benchmark and of the arena.",
     )
@@ -157,11 +164,10 @@ def _pick(
     return tuple(chosen)
 
 
-def _by_count(rows: pd.DataFrame, key: str, name: str) -> tuple[list[str], dict[str, str]]:
-    """Keys by their number of answers, and a name for each."""
-    groups = rows.groupby(key, sort=False).agg(name=(name, "last"), answers=("answers", "sum"))
-    groups = groups.sort_values("answers", ascending=False, kind="stable").head(MOST_PROMPTS)
-    return list(groups.index), {each: shortened(text) for each, text in groups["name"].items()}
+def _by_count(rows: pd.DataFrame, key: str) -> list[str]:
+    """Keys by their number of answers."""
+    answers = rows.groupby(key, sort=False)["answers"].sum()
+    return list(answers.sort_values(ascending=False, kind="stable").head(MOST_PROMPTS).index)
 
 
 def _of_runs(models: tuple[str, ...], rows: pd.DataFrame, runs: dict[str, str]) -> tuple[str, ...]:

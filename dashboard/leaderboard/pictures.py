@@ -17,7 +17,7 @@ from dashboard.leaderboard.data import View
 from dashboard.leaderboard.table import heading
 from evaluation.leaderboard.compare import Comparison
 from evaluation.leaderboard.figures import BY_KEY, Figure, shown_interval
-from evaluation.leaderboard.wording import counted
+from evaluation.leaderboard.wording import counted, direction, prompts_needed
 from evaluation.statistics import FEWEST, Interval
 
 TAB = "leaderboard_tab"
@@ -78,9 +78,14 @@ def draw_pareto(view: View) -> None:
             persist_state="session",
         )
     rows = chart_data.pareto_rows(view, cost)
+    front = (
+        "The dashed line joins the models that by their medians no other one beats in both"
+        if view.measured.board.same_prompts
+        else "The models have not all answered the same prompts, so no line says which of them nothing beats"
+    )
     st.caption(
-        "Better is to the left and below. The dashed line joins the models that no other one beats in both; lines "
-        "through a point are its intervals, its area is the peak memory."
+        f"Better is to the left and below. {front}; lines through a point are its intervals, its area is the peak "
+        "memory."
     )
     spec = pareto_chart(rows, heading(BY_KEY[cost]), BY_KEY[chart_data.QUALITY].label).to_dict()
     _show(spec, "pareto", "Bits per byte against latency, a point per model")
@@ -102,11 +107,14 @@ def draw_differences(view: View) -> None:
             icon=":material/info:",
         )
         return
+    shown = chart_data.sample(pairs)
+    repeated = " The thin line through a point is the interval by its repeats." if shown["low"].notna().any() else ""
     st.caption(
-        "A point per prompt, right of the line where the model's figure is larger than the baseline's. The diamond is "
-        "the median difference, the bar through it the 95% interval. A click on a point opens the two answers."
+        "A point per prompt, right of the line where the model's figure is larger than the baseline's."
+        f"{repeated} The diamond is the median difference, the bar through it the 95% interval. A click on a point "
+        f"opens the two answers.{_drawn(len(shown), len(pairs), 'pairs')}"
     )
-    spec = differences_chart(pairs, overall, f"{heading(figure)}: difference").to_dict()
+    spec = differences_chart(shown, overall, f"{heading(figure)}: difference").to_dict()
     _show(spec, "differences", f"{figure.label}: differences to {view.labels[baseline]}", reading.on_click(baseline))
     st.markdown("\n".join(f"- {_said(view, each, figure)}" for each in found))
     _downloads(spec, pairs.drop(columns="color").assign(figure=figure.key), f"differences-{figure.key}", view)
@@ -136,13 +144,11 @@ def _said(view: View, comparison: Comparison, figure: Figure) -> str:
     difference = shown_interval(figure, pair.difference)
     sign = "+" if pair.difference.median > 0 else ""
     text = f"{name}: {sign}{difference}, {counted(pair.difference.n, 'prompt')}"
-    match pair.told_apart:
-        case None:
-            return f"{text}; fewer than {FEWEST}, so no verdict."
-        case True:
-            return f"{text}{_ratio(pair.ratio)}."
-    needed = f"; about {pair.pairs_needed:,} prompts would tell" if pair.pairs_needed else ""
-    return f"{text}; **not told apart yet**{needed}."
+    if pair.told_apart is None:
+        return f"{text}; fewer than {FEWEST}, so no verdict."
+    if direction(pair):
+        return f"{text}{_ratio(pair.ratio)}."
+    return f"{text}; **not told apart yet**. {prompts_needed(pair)}"
 
 
 def _ratio(ratio: Interval | None) -> str:
@@ -153,19 +159,24 @@ def _ratio(ratio: Interval | None) -> str:
 
 def draw_length(view: View) -> None:
     """Latency against words, answer by answer."""
-    rows, models = chart_data.length_rows(view)
+    rows, models, drawn = chart_data.length_rows(view)
     if rows.empty:
         st.info("No answer here has both its words and its latency known.", icon=":material/info:")
         return
     total = sum(row.answers for row in view.measured.board.rows)
-    drawn = f" An even draw of {len(rows):,} from {total:,} answers." if len(rows) < total else ""
+    draw = _drawn(drawn, total, "answers")
+    unknown = f" Left out, as their words or latency are unknown: {drawn - len(rows):,}." if len(rows) < drawn else ""
     st.caption(
         "A point per answer. Points on one line through the corner have the same speed: further out is longer, steeper "
-        f"is slower. A click on a point opens the answer beside the baseline's.{drawn}"
+        f"is slower. A click on a point opens the answer beside the baseline's.{draw}{unknown}"
     )
     spec = length_chart(rows, models).to_dict()
     _show(spec, "length", "Latency against words, a point per answer", reading.on_click(st.session_state.get(BASELINE)))
     _downloads(spec, rows, "answers", view)
+
+
+def _drawn(drawn: int, total: int, things: str) -> str:
+    return f" An even draw of {drawn:,} from {total:,} {things}." if drawn < total else ""
 
 
 def _show(spec: dict[str, Any], name: str, alt: str, on_click: Callable[[str], None] | None = None) -> None:

@@ -7,15 +7,18 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.arena.answer_text import as_markdown, as_plain, shortened
+from dashboard.leaderboard import data
 from dashboard.leaderboard.data import View
 from dashboard.leaderboard.filters import MOST_PROMPTS
-from dashboard.leaderboard.words import shortened as one_line
+from dashboard.leaderboard.words import prompt_labels
+from evaluation.leaderboard.answers import AnswerText
 from evaluation.leaderboard.figures import BY_KEY, shown
 
 WANTED = "leaderboard_wanted"
 OPENED = "leaderboard_opened"
 PROMPT = "leaderboard_read"
 FIGURES = ("latency_s", "words", "decode_tok_s", "bits_per_byte")
+SIDES = ("left", "right")
 
 
 @dataclass(frozen=True)
@@ -24,9 +27,10 @@ class Wanted:
 
     prompt: str
     """Key."""
-    models: tuple[str, ...]
+    models: tuple[str, ...] = ()
     """Keys; the dialog adds others until there are two."""
-    repeat: int = 0
+    answer: str | None = None
+    """Id of the answer that was clicked, one of the first model's."""
 
 
 def fresh_key(name: str) -> str:
@@ -47,7 +51,7 @@ def on_click(baseline: str | None) -> Callable[[str], None]:
         points = st.session_state[key]["selection"].get("point")
         if points:
             models = (points[0]["model_key"], *([baseline] if baseline else []))
-            _want(Wanted(points[0]["prompt_key"], models, points[0].get("repeat") or 0))
+            _want(Wanted(points[0]["prompt_key"], models, points[0].get("id")))
 
     return note
 
@@ -55,16 +59,16 @@ def on_click(baseline: str | None) -> Callable[[str], None]:
 def draw_prompts(view: View) -> None:
     """The same without a pointer: a prompt from a list."""
     prompts = view.measured.cells.drop_duplicates("prompt_key").head(MOST_PROMPTS)
-    texts = {key: one_line(text) for key, text in zip(prompts["prompt_key"], prompts["prompt"], strict=True)}
-    if st.session_state.get(PROMPT) not in texts:
+    labels = prompt_labels(dict(zip(prompts["prompt_key"], prompts["prompt"], strict=True)))
+    if st.session_state.get(PROMPT) not in labels:
         st.session_state[PROMPT] = None
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.selectbox(
             "Read the answers to",
-            list(texts),
+            list(labels),
             index=None,
             key=PROMPT,
-            format_func=lambda key: texts.get(key, key),
+            format_func=lambda key: labels.get(key, key),
             placeholder="Choose a prompt",
         )
         st.button(
@@ -72,7 +76,7 @@ def draw_prompts(view: View) -> None:
             icon=":material/compare:",
             key="leaderboard_read_open",
             disabled=chosen is None,
-            on_click=lambda: _want(Wanted(chosen, ())),
+            on_click=lambda: _want(Wanted(chosen)),
         )
 
 
@@ -90,34 +94,56 @@ def _read(view: View, wanted: Wanted) -> None:
     models = [key for key in view.labels if key in cells.index]
     chosen = [*dict.fromkeys(key for key in (*wanted.models, *models) if key in models)][:2]
     st.text(shortened(str(cells["prompt"].iloc[0])))
-    texts = view.answers.texts(view.selection, wanted.prompt, tuple(models))
-    repeats = max((len(texts.get(key, [])) for key in models), default=0)
-    repeat = min(wanted.repeat, max(repeats - 1, 0))
-    if repeats > 1:
-        repeat = st.segmented_control(
-            "Repeat",
-            range(repeats),
-            default=repeat,
-            format_func=lambda number: str(number + 1),
-            required=True,
-            key=fresh_key("read_repeat"),
-        )
-    for place, (column, first) in enumerate(zip(st.columns(len(chosen)), chosen, strict=True)):
+    texts = data.texts(view.answers, view.version, view.selection, wanted.prompt, tuple(models))
+    clicked = next((each for found in texts.values() for each in found if each.id == wanted.answer), None)
+    if wanted.answer and clicked is None and texts.get(wanted.models[0]):
+        st.caption("The answer that was clicked is not among the newest, which alone can be read here.")
+    repeat = _pick_repeat([each for found in texts.values() for each in found], clicked)
+    for side, column, first in zip(SIDES, st.columns(len(chosen)), chosen, strict=False):
         with column:
             key = st.selectbox(
-                "Model",
+                f"Model on the {side}",
                 models,
                 index=models.index(first),
                 format_func=lambda key: view.labels[key],
-                key=fresh_key(f"read_model_{place}"),
+                key=fresh_key(f"read_model_{side}"),
                 label_visibility="collapsed",
             )
             with st.container(border=True):
+                answer = _answer(texts.get(key, []), repeat, clicked)
                 st.markdown(
                     f':color[●]{{foreground="{view.colors[key]}"}} **{as_plain(view.labels[key])}**  \n'
                     f":gray[:small[{as_plain(_figures(cells.loc[key]))}]]"
                 )
-                st.markdown(_text(texts.get(key, []), repeat), anchors=False)
+                if answer and repeat is not None and answer.repeat != repeat:
+                    st.caption(f"No repeat {repeat + 1} of it counts. This is {_which(answer)}.")
+                st.markdown(_text(answer, view.host.published), anchors=False)
+
+
+def _pick_repeat(answers: list[AnswerText], clicked: AnswerText | None) -> int | None:
+    """One of those that there are, at first that of the clicked answer; ``None`` stands for the newest answers."""
+    repeats = sorted({each.repeat for each in answers if each.repeat is not None})
+    first = clicked.repeat if clicked else next(iter(repeats), None)
+    if len(repeats) < 2:
+        return first
+    return st.segmented_control(
+        "Repeat",
+        repeats,
+        default=first,
+        format_func=lambda repeat: str(repeat + 1),
+        required=True,
+        key=fresh_key("read_repeat"),
+    )
+
+
+def _answer(answers: list[AnswerText], repeat: int | None, clicked: AnswerText | None) -> AnswerText | None:
+    """The clicked one where it is among these and of this repeat, else the newest of this repeat, else the newest."""
+    of_repeat = [each for each in answers if each.repeat == repeat]
+    return clicked if clicked in of_repeat else next(reversed(of_repeat or answers), None)
+
+
+def _which(answer: AnswerText) -> str:
+    return "its newest answer" if answer.repeat is None else f"repeat {answer.repeat + 1}"
 
 
 def _figures(cell: pd.Series) -> str:
@@ -125,7 +151,7 @@ def _figures(cell: pd.Series) -> str:
     return f"Medians: {known}" if cell["answers"] > 1 else known
 
 
-def _text(texts: list[str], repeat: int) -> str:
-    if repeat >= len(texts):
-        return ":gray[This repeat has no answer that counts.]"
-    return as_markdown(texts[repeat]) or ":gray[The text of this answer is not stored.]"
+def _text(answer: AnswerText | None, published: bool) -> str:
+    if answer is None:
+        return f":gray[The text of {'a published' if published else 'this'} answer is not at hand.]"
+    return as_markdown(answer.text) or ":gray[No text.]"

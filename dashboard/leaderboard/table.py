@@ -9,7 +9,7 @@ from pandas.io.formats.style import Styler
 
 from dashboard.downloads import download_table
 from dashboard.leaderboard.data import View
-from evaluation.leaderboard.board import EXACT, Board, Row
+from evaluation.leaderboard.board import EXACT, PER_LOAD, Board, Row
 from evaluation.leaderboard.figures import BY_KEY, FIGURES, Figure, shown_interval
 
 COLUMNS = "leaderboard_columns"
@@ -120,7 +120,7 @@ def draw_table(view: View) -> None:
         height="content",
         alt="One row per model: medians of its figures with their 95% intervals",
     )
-    st.caption(_legend(board))
+    st.caption(_legend(board, {figure.key for figure in figures}))
 
 
 def _pick_columns(known: list[Figure]) -> list[Figure]:
@@ -167,12 +167,16 @@ def _columns(view: View, figures: Sequence[Figure]) -> dict[str, object]:
     }
 
 
-def _legend(board: Board) -> str:
-    parts = ["Medians over prompts, in brackets the 95% interval of the median."]
+def _legend(board: Board, keys: set[str]) -> str:
+    loads = ", those of load time and memory over loads" if keys.intersection(PER_LOAD) else ""
+    means = "; a mean of the share that ended by itself" if "ended" in keys else ""
+    parts = [f"Medians over prompts{loads}{means}; in brackets the 95% interval."]
     if any(interval.low is None for row in board.rows for key, interval in row.figures.items() if key != EXACT):
         parts.append("Where an n stands instead, there are too few values for an interval.")
     if board.best:
         parts.append(f"{BEST_MARK} is better than every other model: the intervals do not overlap.")
+    elif not board.same_prompts:
+        parts.append("No figure is marked as best: the models have not all answered the same prompts.")
     elif len(board.answered) > 1:
         parts.append("No figure is marked as best: the intervals overlap, or there are none.")
     return " ".join(parts)

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -75,6 +75,12 @@ def settings(board: Board) -> str:
     pairs = sorted(set().union(*(row.settings for row in board.rows)))
     text = "; ".join(f"temperature {temperature:g}, at most {tokens:,} tokens" for temperature, tokens in pairs)
     return f"Different settings: {text}" if len(pairs) > 1 else text
+
+
+def prompt_labels(prompts: Mapping[str, str]) -> dict[str, str]:
+    """Prompts by key in one line each, no two alike: lists take entries that look alike for one."""
+    keys = [f"· {key}" for key in prompts]
+    return dict(zip(prompts, distinct([shortened(text) for text in prompts.values()], keys), strict=True))
 
 
 def shortened(prompt: str, characters: int = 70) -> str:

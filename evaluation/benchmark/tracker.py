@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from evaluation.benchmark.estimate import TimeLeft
@@ -68,6 +69,8 @@ class Tracker:
         """Write how far it is. Raises ``BenchmarkError``."""
         left_s = self._time_left.seconds(self.answers_left, self.loads_left, self.references_left)
         progress = self._progress("running", now=now, seconds_left=left_s)
+        # Cells that are done anew are stored already.
+        progress = replace(progress, done=self._plan.cells - self.answers_left.total())
         write_progress(self._folder, progress)
         self._watch(progress)
 

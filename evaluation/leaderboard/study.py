@@ -26,6 +26,7 @@ Change = Literal["rank", "steps"]
 REPORTED = ("words", "latency_s", "latency_150_s", "bits_per_byte")
 QWEN, LLAMA = (re.compile(name, re.IGNORECASE) for name in (r"qwen\W*2\.5\W*1\.5b", r"llama\W*3\.2\W*1b"))
 ONE_RUN_EACH = "One training run each: how far another seed would move an adapter is in none of these intervals."
+MOSTLY = 0.5
 UNRECORDED = "Nothing says that the rest of the two recipes was the same."
 EXPECTED = (
     "Each token of an answer takes reading every weight once, so by their parameters (1.54 against 1.24 billion) Qwen "
@@ -126,10 +127,12 @@ class _Study:
             return _paragraphs(
                 f"{both}: {self._per_word(qwen, llama)}", f"{EXPECTED} The rest is length, the machine, or chance."
             )
-        words = self._pair("words", qwen, llama)
+        length = f"it writes {times(self._pair('words', qwen, llama), 'the words')}"
+        if any(row.figures["ended"].median < MOSTLY for row in pair):
+            length = "most of the answers were cut, so their length says nothing"
         lead = (
             f"Over {counted(speed.difference.n, 'prompt')} {self._name(qwen)} needs "
-            f"{times(speed, f'as long per token as {self._name(llama)}')} and writes {times(words, 'the words')}."
+            f"{times(speed, f'as long per token as {self._name(llama)}')}; {length}."
         )
         few = f"With fewer than {FEWEST} prompts that is no verdict." if speed.told_apart is None else ""
         return _paragraphs(f"{lead} {few}".strip(), EXPECTED)

@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from dashboard import services
@@ -72,7 +73,7 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Disk:
     disk = Disk(tmp_path)
     for name in ("create", "start", "cancel", "running"):
         monkeypatch.setattr(folder, name, getattr(disk, name))
-    monkeypatch.setattr(folder, "benchmarks", lambda results_dir: (disk.found, disk.damaged))
+    monkeypatch.setattr(folder, "benchmarks", lambda *folders: (disk.found, disk.damaged))
     return disk
 
 
@@ -151,7 +152,9 @@ def test_prompts_sampling_and_name_are_the_readers(show: Open, disk: Disk) -> No
     app.text_input(key="benchmark_name").set_value("Tiny")
     upload(app, "own.txt", "Why is grass green?\n\nName a color.\n")
     assert "--prompts own.txt --repeats 2 --max-tokens 16 --name Tiny" in app.code[0].value
-    assert "4 answers: 1 model × 2 prompts × 2 repeats" in page_text(app)
+    assert "4 answers: 1 model × 2 prompts × 2 repeats" in page_text(app) and not app.dataframe
+    app.session_state["benchmark_prompts"] = True  # opens the preview
+    assert list(run(app).dataframe[0].value["Prompt"]) == ["Why is grass green?", "Name a color."]
     press(app, "benchmark_start")
     plan = disk.found[0].plan
     assert [(name, prompt.messages[-1].content) for name, prompt in plan.prompts] == [
@@ -192,6 +195,26 @@ def test_a_running_benchmark_is_shown_and_cancelled(show: Open, disk: Disk) -> N
     assert app.button(key=f"benchmark_resume_{plan.id}") and not app.get("progress")
 
 
+def test_a_tab_asks_less_often_once_the_end_is_far(show: Open, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At first nobody knows how long it takes, and the page is drawn every 2 s; that must not last for half an hour,
+    for each drawing takes of the cores that are measured."""
+    plan = disk.add(Progress("running", 0, 8))
+    intervals: list[float] = []
+
+    def fragment(draw: Callable[..., None], run_every: float) -> Callable[..., None]:
+        intervals.append(run_every)
+        disk.set(plan.id, Progress("running", 1, 8, seconds_left=1800.0, updated_at=time.time()))
+        return draw
+
+    monkeypatch.setattr(st, "fragment", fragment)
+    show()
+    assert intervals == [2.0, 10.0]
+    intervals.clear()
+    disk.set(plan.id, Progress("running", 0, 8))
+    show(page="arena")
+    assert intervals == [2.0, 10.0]
+
+
 def test_earlier_benchmarks_can_go_on(show: Open, disk: Disk, engine: FakeEngine) -> None:
     """Each in words; only what did not finish is resumed, only what was disturbed or failed is repeated, and each leads
     to its rows of the leaderboard."""
@@ -210,6 +233,11 @@ def test_earlier_benchmarks_can_go_on(show: Open, disk: Disk, engine: FakeEngine
     queries = [str(link.proto.query_string) for link in app.get("page_link")]
     assert queries == [f"host={plan.host.key}&benchmark={plan.id}" for plan in (published, finished, cancelled)]
     press(app, f"benchmark_resume_{cancelled.id}")
+    assert disk.asked == [(cancelled.id, False)]
+    disk.set(cancelled.id, Progress("cancelled", 6, 8))
+    run(app)
+    disk.set(cancelled.id, Progress("running", 6, 8))
+    assert not press(app, f"benchmark_resume_{cancelled.id}").error  # somebody clicked twice
     disk.set(cancelled.id, Progress("finished", 8, 8))
     press(run(app), f"benchmark_again_{finished.id}")
     assert disk.asked == [(cancelled.id, False), (finished.id, True)]

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -11,18 +12,23 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard import services
 from dashboard.leaderboard.reading import Wanted
+from evaluation.benchmark import folder
+from evaluation.benchmark.plan import new_plan
 from evaluation.leaderboard.answers import Answers, Selection
 from evaluation.models import Catalog
-from evaluation.records import Response
+from evaluation.prompt_sets import Prompt, PromptSet
+from evaluation.records import Message, Response, Sampling
 from evaluation.settings import PUBLISHED_DIR, Settings
 from evaluation.store import ResponseStore
 from tests import benchmark_answers
-from tests.benchmark_answers import BASE, CONCISE, TUNED
+from tests.benchmark_answers import BASE, BEHAVIOURS, CONCISE, TUNED, question
 from tests.responses import HOST
 
 PAGE = "dashboard/app_pages/leaderboard.py"
 PUBLISHED = "e3293f69a9c5"
 DIFFERENCES = ":material/difference: Differences"
+
+CLICKS = count(100)
 
 Open = Callable[..., AppTest]
 
@@ -60,9 +66,10 @@ def address(app: AppTest) -> dict[str, str]:
     return {name: value if isinstance(value, str) else value[0] for name, value in app.query_params.items()}
 
 
-def prompt_keys(app: AppTest) -> list[str]:
-    cells = services.answers().cells(Selection(address(app)["host"]))
-    return list(cells["prompt_key"].unique())
+def prompt_keys(app: AppTest) -> dict[str, str]:
+    """By their texts."""
+    cells = services.answers().cells(Selection(address(app)["host"], common=False))
+    return dict(zip(cells["prompt"], cells["prompt_key"], strict=True))
 
 
 def shown_cells(app: AppTest) -> str:
@@ -77,8 +84,14 @@ def read_answers(app: AppTest) -> list[tuple[str, str]]:
     return [(match[1], match[2]) for match in found if match]
 
 
-def keep(folder: Path, responses: Iterable[Response]) -> None:
-    store = ResponseStore(folder / "responses")
+def want(app: AppTest, wanted: Wanted) -> None:
+    """What a click on a point leaves."""
+    app.session_state["leaderboard_wanted"] = wanted
+    app.session_state["leaderboard_opened"] = next(CLICKS)
+
+
+def keep(results: Path, responses: Iterable[Response]) -> None:
+    store = ResponseStore(results / "responses")
     for response in responses:
         store.append(response)
 
@@ -95,6 +108,7 @@ def test_rows_verdict_and_count_of_a_benchmark(show: Open, tmp_path: Path) -> No
     assert table["decode_tok_s"].round().tolist() == pytest.approx([80, 55, 55], abs=1)
     assert table["size_bytes"].tolist() == [98, 108, 108]
     text = page_text(app)
+    assert "Answered from all benchmark answers" in text
     assert "3 models · 8 prompts × 2 repeats · 48 answers" in text and "temperature 0.7, at most 256 tokens" in text
     assert f"**{BASE.name}**" in text and "★ is better than every other model" in text
     assert address(app) == {"host": HOST.key, "benchmark": "demo"}
@@ -113,6 +127,9 @@ def test_published_study_is_a_machine_of_its_own(show: Open, tmp_path: Path) -> 
     text = page_text(app)
     assert "one run per prompt" in text and "Cannot be concluded" in text and "★ is better" not in text
     assert "no verdict" in text and list(table["prompts"]) == [3, 1, 3, 3, 3]  # all there is, the same prompts or not
+    assert "not all answered the same prompts" in next(each.value for each in app.caption if "Medians" in each.value)
+    want(app, Wanted(next(iter(prompt_keys(app).values()))))
+    assert "The text of a published answer is not at hand" in page_text(run(app))
 
 
 def test_filters_narrow_one_after_the_other(show: Open, tmp_path: Path) -> None:
@@ -122,7 +139,7 @@ def test_filters_narrow_one_after_the_other(show: Open, tmp_path: Path) -> None:
     app.multiselect(key="leaderboard_runs").set_value(["r16"])
     assert list(run(app).dataframe[0].value["model"]) == [BASE.name, TUNED.name]
     app.multiselect(key="leaderboard_runs").set_value([])
-    app.multiselect(key="leaderboard_prompts").set_value(prompt_keys(app)[:3])
+    app.multiselect(key="leaderboard_prompts").set_value(list(prompt_keys(app).values())[:3])
     run(app)
     assert list(app.dataframe[0].value["prompts"]) == [3, 3, 3] and "(n = 3)" in shown_cells(app)
     app.multiselect(key="leaderboard_models").set_value([CONCISE.key])
@@ -140,9 +157,9 @@ def test_disturbed_answers_count_only_when_asked_for(show: Open, tmp_path: Path)
     assert "48 answers" in page_text(app) and "counted all the same" in app.warning[0].value
     keep(tmp_path, [replace(measured, id="Q" * 26, cell=replace(measured.cell, disturbed=False))])
     run(app)
-    assert "1 answer," in page_text(app) and "(disturbed: 48)" in page_text(app) and not app.warning
+    assert "1 answer, 48 left out (disturbed: 47, answered again: 1)" in page_text(app) and not app.warning
     app.toggle(key="leaderboard_disturbed").set_value(True)
-    assert "49 answers" in page_text(run(app)) and list(app.dataframe[0].value["prompts"]) == [8, 8, 8]
+    assert "48 answers" in page_text(run(app)) and list(app.dataframe[0].value["prompts"]) == [8, 8, 8]
 
 
 def test_charts_compare_with_a_chosen_baseline(show: Open, tmp_path: Path) -> None:
@@ -163,20 +180,53 @@ def test_charts_compare_with_a_chosen_baseline(show: Open, tmp_path: Path) -> No
 
 
 def test_two_answers_side_by_side(show: Open, tmp_path: Path) -> None:
-    """A prompt from the list, or a point that was clicked, opens the answers of two models; the click names them and
-    the repeat. What models and users wrote fetches nothing."""
-    benchmark_answers.store(tmp_path)
+    """A prompt from the list, or a clicked point, opens the answers of two models. The clicked answer is shown, and the
+    other model's of the same repeat, or else its newest, which is said. What they wrote fetches nothing."""
+    responses = list(benchmark_answers.responses())
+    of_base, of_tuned, of_concise = (
+        [each for each in responses if each.model == model and each.cell.prompt == "p3"]
+        for model in (BASE, TUNED, CONCISE)
+    )
+    disturbed = replace(of_tuned[0], cell=replace(of_tuned[0].cell, disturbed=True))
+    changed = {disturbed.id: disturbed, of_concise[1].id: replace(of_concise[1], text="")}
+    keep(tmp_path, [changed.get(each.id, each) for each in responses])
     app = show()
-    prompt = prompt_keys(app)[0]
+    prompt = prompt_keys(app)[question(3)]
     app.selectbox(key="leaderboard_read").set_value(prompt)
     run(app)
     app.button(key="leaderboard_read_open").click()
     assert read_answers(run(app)) == [(BASE.name, "repeat 1"), (CONCISE.name, "repeat 1")]
-    app.session_state["leaderboard_wanted"] = Wanted(prompt, (TUNED.key, BASE.key), 1)  # what a click on a point leaves
-    app.session_state["leaderboard_opened"] = 2
+    want(app, Wanted(prompt, (TUNED.key, BASE.key), of_tuned[1].id))
     assert read_answers(run(app)) == [(TUNED.name, "repeat 2"), (BASE.name, "repeat 2")]
+    assert "No repeat" not in page_text(app)
+    want(app, Wanted(prompt, (BASE.key, TUNED.key), of_base[0].id))
+    assert read_answers(run(app)) == [(BASE.name, "repeat 1"), (TUNED.name, "repeat 2")]
+    assert "No repeat 1 of it counts. This is repeat 2." in page_text(app)
+    want(app, Wanted(prompt, (CONCISE.key,), of_concise[1].id))
+    assert "No text" in page_text(run(app))
     assert not any("![" in element.value for element in app.markdown)
     assert not read_answers(run(app))  # what is drawn next does not open it again
+
+
+def test_what_looks_alike_stays_apart(show: Open, tmp_path: Path) -> None:
+    """Models of one name, prompts that begin alike and benchmarks of one name and minute are told apart in every list,
+    and a model is called the same everywhere."""
+    twin = replace(BASE, key="twin", quantization="Q8_0")
+    prompts = PromptSet("demo", (Prompt("1", (Message("user", question(1)),)),), "0" * 64)
+    plan = new_plan([BASE], [prompts], 1, Sampling(), "Twins")
+    for name in ("aaaa", "bbbb"):
+        folder.create(tmp_path, replace(plan, id=name))
+        answers = benchmark_answers.responses((BEHAVIOURS[0], replace(BEHAVIOURS[1], model=twin)), benchmark=name)
+        longer = (replace(each, messages=(Message("user", "so " * 40 + each.messages[0].content),)) for each in answers)
+        keep(tmp_path, longer)
+    app = show()
+    names = [f"{BASE.name} Q4_1", f"{BASE.name} Q8_0"]
+    assert list(app.dataframe[0].value["model"]) == names
+    assert set(app.multiselect(key="leaderboard_models").options) == set(names) and r"Q8\_0**" in page_text(app)
+    assert len(set(app.multiselect(key="leaderboard_prompts").options)) == 8
+    assert len(set(app.selectbox(key="leaderboard_benchmark").options)) == 3
+    app.multiselect(key="leaderboard_prompts").set_value(list(prompt_keys(app).values())[4:5])
+    assert "2 models · 1 prompt × 2 repeats" in page_text(run(app))
 
 
 def test_nothing_stored_says_where_to_begin(show: Open) -> None:
@@ -204,12 +254,16 @@ def test_one_record_is_a_row_without_a_verdict(show: Open, tmp_path: Path) -> No
 def test_lines_that_are_no_records_are_named(show: Open, tmp_path: Path) -> None:
     """Torn and foreign lines, and answers that do not count, are shown beside what was counted, with their reasons."""
     responses = list(benchmark_answers.responses())
-    failed = replace(responses[-1], id="F" * 26, finish_reason="error", error="The model stopped.", text="")
+    once_more = replace(responses[-1], cell=replace(responses[-1].cell, repeat=2))
+    failed = replace(once_more, id="F" * 26, finish_reason="error", error="The model stopped.", text="")
     hot = replace(responses[-1], id="H" * 26, sampling=replace(responses[-1].sampling, temperature=1.5))
     keep(tmp_path, [*responses, failed, hot])
     (tmp_path / "responses" / "foreign.jsonl").write_text('{"hello": 1}\n{"format": 99}\n{"id": "0')
     app = show()
     assert "3 lines in 1 file are no records" in [expander.label for expander in app.expander]
+    assert "newer version" not in page_text(app)
+    app.session_state["leaderboard_problems"] = True  # opens it
+    run(app)
     text = page_text(app)
     assert "line 2" in text and "newer version" in text and "1 left out (failed: 1)" in text
     assert "Different settings: temperature 0.7" in text and "temperature 1.5" in text

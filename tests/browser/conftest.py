@@ -1,6 +1,8 @@
 """The real server and a real Chromium. A failing test shows what its server printed."""
 
 import os
+import shutil
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,6 +12,9 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from scripts.live_app import LiveApp, chromium, find_chromium, live_app
+
+SETTLE_S = 0.3
+"""So long after its tab was closed an answer is stored, which must not be the next test's."""
 
 
 class StartApp(Protocol):
@@ -54,7 +59,27 @@ def start_app(own_folders: None, tmp_path: Path) -> Iterator[StartApp]:
             print(f"Server at {app.url}:\n{app.log.read_text(errors='replace')}")
 
 
+@pytest.fixture(scope="session")
+def shared_app(browser: Browser, shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveApp]:
+    """One server for all tests that need no special one: a start takes three seconds."""
+    folder = tmp_path_factory.mktemp("server")
+    own = {name: str(folder / name[:-4].lower()) for name in ("MODELS_DIR", "RESULTS_DIR")}
+    with live_app(folder, CACHE_DIR=str(shared_cache), **own) as app:
+        yield app
+
+
 @pytest.fixture
-def app(browser: Browser, start_app: StartApp) -> LiveApp:
+def results(shared_app: LiveApp) -> Path:
+    """The folder of results of ``app``, empty."""
+    folder = shared_app.log.parent / "results"
+    shutil.rmtree(folder, ignore_errors=True)
+    return folder
+
+
+@pytest.fixture
+def app(shared_app: LiveApp, results: Path) -> Iterator[LiveApp]:
     """A server with the embedded model only and no results yet."""
-    return start_app()
+    printed = shared_app.log.stat().st_size
+    yield shared_app
+    time.sleep(SETTLE_S)
+    print(f"Server at {shared_app.url}:\n{shared_app.log.read_bytes()[printed:].decode(errors='replace')}")

@@ -5,7 +5,6 @@ import re
 import time
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from evaluation.records import Response
@@ -59,11 +58,6 @@ def wait_for_stored(results: Path, count: int, seconds: float = 20) -> tuple[Res
         assert time.monotonic() < end, f"{len(stored(results))} of {count} responses stored"
         time.sleep(0.05)
     return stored(results)
-
-
-@pytest.fixture
-def results(tmp_path: Path) -> Path:
-    return tmp_path / "results"
 
 
 def test_two_panes_answer_side_by_side(app: LiveApp, page: Page, results: Path) -> None:
@@ -231,14 +225,15 @@ def test_a_results_folder_that_cannot_be_written_costs_one_warning(
 
 
 def test_damaged_files_and_torn_records_leave_the_page_standing(
-    browser: Browser, page: Page, start_app: StartApp, tmp_path: Path, results: Path
+    browser: Browser, page: Page, start_app: StartApp, tmp_path: Path
 ) -> None:
     models = tmp_path / "models"
     models.mkdir()
     (models / "empty.gguf").write_bytes(b"")
     (models / "text.gguf").write_text("hello")
-    (results / "responses").mkdir(parents=True)
-    (results / "responses" / "old.jsonl").write_text('garbage\n{"format": 1, "id": "01')
+    responses = tmp_path / "results" / "responses"
+    responses.mkdir(parents=True)
+    (responses / "old.jsonl").write_text('garbage\n{"format": 1, "id": "01')
     app = start_app(MODELS_DIR=str(models))
     open_arena(page, app)
     page.get_by_text("2 files can't be used").click()

@@ -118,15 +118,18 @@ def test_each_fine_tune_against_its_base() -> None:
 def test_qwen_by_speed_per_token() -> None:
     """20 against 25 tokens/s: 1.25 times as long per token, although its answers take far longer, being longer."""
     figures = {
-        "q": {"decode_tok_s": around(20), "words": around(300), "latency_s": around(30)},
-        "l": {"decode_tok_s": around(25), "words": around(100), "latency_s": around(8)},
+        "q": {"decode_tok_s": around(20), "words": around(300), "latency_s": around(30), "ended": [1.0] * 20},
+        "l": {"decode_tok_s": around(25), "words": around(100), "latency_s": around(8), "ended": [1.0] * 20},
     }
     stored = Stored(cells(figures), models({"q": "Qwen2.5 1.5B Instruct", "l": "Llama 3.2 1B Instruct"}))
     *_, qwen = asked(stored)
     assert qwen.startswith(
         "Over 20 prompts **Qwen2.5 1.5B Instruct** needs 1.25 times as long per token as **Llama 3.2 1B Instruct** "
-        "(1.25–1.25) and writes 3.0 times the words"
+        "(1.25–1.25); it writes 3.0 times the words"
     )
+    figures["l"]["ended"] = [0.0] * 20
+    *_, cut = asked(Stored(cells(figures), models({"q": "Qwen2.5 1.5B Instruct", "l": "Llama 3.2 1B Instruct"})))
+    assert "(1.25–1.25); most of the answers were cut, so their length says nothing." in cut
     assert "1.2 to 1.3 times as long per token" in qwen
 
 
