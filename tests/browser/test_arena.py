@@ -19,9 +19,13 @@ LONG = "Write a very long story about a lighthouse keeper, with many chapters."
 ANSWER_MS = 60_000
 
 
+def arena_address(app: LiveApp, panes: int) -> str:
+    """The link that names the models of the panes."""
+    return f"{app.url}/?models={','.join([EMBEDDED_KEY] * panes)}"
+
+
 def open_arena(page: Page, app: LiveApp, panes: int = 1) -> None:
-    """Through a link that names the models of the panes."""
-    page.goto(f"{app.url}/?models={','.join([EMBEDDED_KEY] * panes)}")
+    page.goto(arena_address(app, panes))
     expect(message_box(page)).to_be_enabled(timeout=20_000)
 
 
@@ -191,8 +195,9 @@ def test_ten_visitors_see_their_place_and_all_get_answers(app: LiveApp, browser:
     """Two of them keep four panes busy; the others see where they stand, and are answered when those stop."""
     tabs = [browser.new_page() for _ in range(10)]
     for number, tab in enumerate(tabs):
-        open_arena(tab, app, panes=2 if number < 2 else 1)
+        tab.goto(arena_address(app, panes=2 if number < 2 else 1), wait_until="commit")  # they load side by side
     for number, tab in enumerate(tabs):
+        expect(message_box(tab)).to_be_enabled(timeout=60_000)
         ask(tab, LONG if number < 2 else f"Write one sentence about the number {number}.")
     queued = [tab.get_by_text("in the queue") for tab in tabs[2:]]
     for place in queued:

@@ -2,12 +2,15 @@
 
 import csv
 import json
+import shutil
 import statistics
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from evaluation.benchmark.folder import benchmarks
+from evaluation.leaderboard.answers import Answers, Selection
 from evaluation.published import RESPONSES, TABLE, published_responses
 from evaluation.records import Response
 from evaluation.settings import PUBLISHED_DIR
@@ -21,8 +24,11 @@ LIFE = "What is the meaning of life?"
 
 @pytest.fixture
 def store(tmp_path: Path) -> ResponseStore:
-    """A new installation's store beside the published responses."""
-    return ResponseStore(tmp_path / "responses", published=PUBLISHED_DIR / "responses")
+    """A new installation's store beside the study's responses."""
+    study = tmp_path / "published"
+    study.mkdir()
+    shutil.copy(RESPONSES, study)
+    return ResponseStore(tmp_path / "responses", published=study)
 
 
 @pytest.fixture
@@ -89,16 +95,33 @@ class TestTable:
 
     def test_read_with_the_records_of_the_installation(self, store: ResponseStore) -> None:
         """Both folders; only the installation's own is written to."""
-        before = RESPONSES.read_bytes()
         store.append(PLAIN)
         read = store.read()
         assert (len(read.responses), read.problems) == (14, ())
-        assert RESPONSES.read_bytes() == before and len(list(RESPONSES.parent.iterdir())) == 1
+        (study,) = (store.published or Path()).iterdir()
+        assert study.read_bytes() == RESPONSES.read_bytes()
 
     def test_no_conversation_of_the_arena(self, store: ResponseStore) -> None:
         """The arena's history holds what was said there."""
         store.append(PLAIN)
         assert [conversation.first_prompt for conversation in store.conversations()] == ["Why is the sky blue?"]
+
+
+@pytest.mark.parametrize(("name", "models", "prompts", "measured"), [("base", 4, 43, 43), ("qwen", 2, 8, 0)])
+def test_the_benchmarks_that_come_along_are_whole(
+    tmp_path: Path, name: str, models: int, prompts: int, measured: int
+) -> None:
+    """Every cell has an answer that counts, every reference of the plan a loss, and the leaderboard has them at first
+    start."""
+    found, damaged = benchmarks(tmp_path, PUBLISHED_DIR)
+    (benchmark,) = (each for each in found if each.plan.id.startswith(name))
+    assert not damaged and benchmark.progress.status == "finished"
+    answers = Answers(tmp_path, PUBLISHED_DIR)
+    answers.refresh()
+    assert answers.bad_lines() == (0, 0)
+    cells = answers.cells(Selection(benchmark.plan.host.key, benchmarks=(benchmark.plan.id,)))
+    assert len(cells) == models * prompts and set(cells["answers"]) == {benchmark.plan.repeats}
+    assert set(cells.groupby("model_key")["bits_per_byte"].count()) == {measured}
 
 
 class TestRun:

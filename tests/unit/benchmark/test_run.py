@@ -202,7 +202,7 @@ def test_answer_losses_that_fail(
     tiny: dict[str, ChatModel], tmp_path: Path, results: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The benchmark says so in the end, also when it is resumed, until they were measured; it names the command that
-    tries them again, and only them."""
+    tries them again."""
     lines = [f'{{"prompt": "hi", "reference": "{"x" * 200}"}}', '{"prompt": "12", "reference": "12"}']
     (tmp_path / "mine.jsonl").write_text("\n".join(lines))
     sentence = "1 answer loss could not be measured: Prompt and reference answer have "
@@ -215,7 +215,7 @@ def test_answer_losses_that_fail(
         said = capfd.readouterr()
         assert sentence in said.err and f"--resume {benchmark.folder.name} --again" in said.out
         assert len(LossStore(results / "losses").of_benchmark(benchmark.folder.name)) == measured
-        assert len(answers(results, benchmark.folder.name)) == 2
+        assert len(cells(answers(results, benchmark.folder.name))) == 2
 
 
 def test_what_cannot_be_saved_is_not_measured(plan_of: PlanOf, results: Path, tiny: dict[str, ChatModel]) -> None:
