@@ -125,7 +125,7 @@ SHOW = f"""
 
 CELLS = f"""
     WITH medians AS (
-        SELECT model_key, prompt, min(prompt_set) AS prompt_set, min(kind) AS kind, count(*) AS answers,
+        SELECT model_key, prompt, any_value(prompt_set) AS prompt_set, any_value(kind) AS kind, count(*) AS answers,
             {_quartiles("latency_s")} AS latency_s,
             {_quartiles(_LATENCY_150_S)} AS latency_150_s,
             {_quartiles("words")} AS words,

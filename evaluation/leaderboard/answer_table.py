@@ -52,7 +52,7 @@ class AnswerTable:
                 self._insert(_INSERT_ANSWERS, group, _ANSWER_KINDS)
                 self._count_texts(group)
                 self._name("answers", group)
-            self.database.execute(_ANSWERED_AGAIN)
+            self._pass_over_what_was_answered_again()
 
     def add_losses(self, sources: Sequence[Source]) -> None:
         """As ``add_answers``, for answer losses."""
@@ -79,6 +79,10 @@ class AnswerTable:
     def _insert(self, insert: str, sources: Sequence[Source], kinds: dict[str, str]) -> None:
         self.database.execute(f"SET VARIABLE files = {[source.file for source in sources]}")
         self.database.execute(insert.format(rows=_rows(kinds, sources)))
+
+    def _pass_over_what_was_answered_again(self) -> None:
+        if self.database.execute(f"SELECT 1 FROM answers WHERE {_FLAWED} LIMIT 1").fetchone():
+            self.database.execute(_ANSWERED_AGAIN)
 
     def _count_texts(self, sources: Sequence[Source]) -> None:
         """Count the texts of records that were written before that was stored with them."""
@@ -235,13 +239,15 @@ _COUNT_TEXTS = f"""
         ) AS counted
         WHERE answers.uncounted AND counted.file = answers.file AND counted.id = answers.id
 """
-_ANSWERED_AGAIN = """
-    UPDATE answers SET left_out = 'answered again' FROM answers AS good
-        WHERE (answers.disturbed OR answers.left_out = 'failed') AND answers.left_out IS DISTINCT FROM 'answered again'
-            AND answers.repeat IS NOT NULL AND NOT answers.warm_up
-            AND good.left_out IS NULL AND NOT good.disturbed AND good.is_record
-            AND (good.context, good.model, good.prompt, good.repeat)
-                = (answers.context, answers.model, answers.prompt, answers.repeat)
+_FLAWED = """(disturbed OR left_out = 'failed') AND left_out IS DISTINCT FROM 'answered again' AND is_record
+    AND repeat IS NOT NULL AND NOT warm_up"""
+_CELL = "context, model, prompt, repeat"
+_ANSWERED_AGAIN = f"""
+    UPDATE answers SET left_out = 'answered again'
+        WHERE {_FLAWED} AND ({_CELL}) IN (
+            SELECT ({_CELL}) FROM answers
+                SEMI JOIN (SELECT DISTINCT {_CELL} FROM answers WHERE {_FLAWED}) USING ({_CELL})
+            WHERE left_out IS NULL AND NOT disturbed AND is_record)
 """
 """A flawed answer of a benchmark that was asked once more is out of the way."""
 _INSERT_LOSSES = f"""

@@ -121,7 +121,7 @@ def _best(cells: "pd.DataFrame", rows: Sequence[Row]) -> dict[str, str]:
 
 def _on_common_prompts(cells: "pd.DataFrame", rows: Sequence[Row], figure: str) -> dict[str, Interval]:
     """Intervals by model. Where a figure is unknown for some prompts of a model, these prompts count for no model."""
-    if figure not in cells:
+    if figure not in cells or cells[figure].notna().all():
         return {row.model_key: row.figures[figure] for row in rows if figure in row.figures}
     table = cells.pivot(index="prompt_key", columns="model_key", values=figure).dropna()
     intervals = {str(key): median_interval(list(column)) for key, column in table.items()}

@@ -191,9 +191,9 @@ def test_two_tabs_use_one_model_at_once(app: LiveApp, browser: Browser, results:
     assert len(wait_for_stored(results, 2)) == 2
 
 
-def test_ten_visitors_see_their_place_and_all_get_answers(app: LiveApp, browser: Browser, results: Path) -> None:
+def test_visitors_see_their_place_and_all_get_answers(app: LiveApp, browser: Browser, results: Path) -> None:
     """Two of them keep four panes busy; the others see where they stand, and are answered when those stop."""
-    tabs = [browser.new_page() for _ in range(10)]
+    tabs = [browser.new_page() for _ in range(6)]  # of ten an engine test tells; each more costs the browser seconds
     for number, tab in enumerate(tabs):
         tab.goto(arena_address(app, panes=2 if number < 2 else 1), wait_until="commit")  # they load side by side
     for number, tab in enumerate(tabs):
@@ -202,16 +202,16 @@ def test_ten_visitors_see_their_place_and_all_get_answers(app: LiveApp, browser:
     queued = [tab.get_by_text("in the queue") for tab in tabs[2:]]
     for place in queued:
         expect(place).to_be_visible(timeout=20_000)
-    assert sorted(place.inner_text() for place in queued) == [f"You are number {n} in the queue." for n in range(1, 9)]
+    assert sorted(place.inner_text() for place in queued) == [f"You are number {n} in the queue." for n in range(1, 5)]
     for tab in tabs[:2]:
         stop_button(tab).click()
     for tab in tabs:
         expect_done(tab)
         tab.close()
-    responses = wait_for_stored(results, 12)
-    assert len({r.messages[-1].content for r in responses}) == 9
+    responses = wait_for_stored(results, 8)
+    assert len({r.messages[-1].content for r in responses}) == 5
     answered = [r for r in responses if r.finish_reason in ("stop", "length") and r.text]
-    assert len(answered) >= 8
+    assert len(answered) >= 4
     assert {r.finish_reason for r in responses if r not in answered} <= {"cancelled"}
 
 
@@ -251,11 +251,17 @@ def test_damaged_files_and_torn_records_leave_the_page_standing(
 
 
 def test_a_phone_shows_everything_without_sideways_scrolling(app: LiveApp, browser: Browser) -> None:
-    for scheme in ("light", "dark"):
-        page = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme=scheme)  # type: ignore[arg-type]
-        open_arena(page, app, panes=2)
-        ask(page, "Name a color.")
-        expect_done(page)
-        main = page.get_by_test_id("stMain")
-        assert main.evaluate("main => main.scrollWidth <= main.clientWidth")
-        page.close()
+    """Both color schemes, and the leaderboard as well."""
+    page = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme="dark")
+    open_arena(page, app, panes=2)
+    ask(page, "Name a color.")
+    expect_done(page)
+    main = page.get_by_test_id("stMain")
+    fits = "main => main.scrollWidth <= main.clientWidth"
+    assert main.evaluate(fits)
+    page.emulate_media(color_scheme="light")
+    assert main.evaluate(fits)
+    page.goto(f"{app.url}/leaderboard")
+    expect(page.get_by_test_id("stVegaLiteChart")).to_be_visible(timeout=20_000)
+    assert main.evaluate(fits)
+    page.close()
