@@ -104,7 +104,8 @@ class _Said:
         told = {row.model_key: direction(self._pair(self.wait, row, first)) for row in others}
         unclear = [self.names[key] for key, sign in told.items() if sign != 1]
         so_far = f" so far, though not told apart from {listed(unclear)}" if unclear else ""
-        yield f"With {self.names[first.model_key]} a user waits least{so_far}: {self._takes(first)}."
+        fairly = " when all write as much" if self.wait == "latency_150_s" else ""
+        yield f"With {self.names[first.model_key]} a user waits least{fairly}{so_far}: {self._takes(first)}."
         rest = [f"{self.names[row.model_key]} {median_of(BY_KEY[self.wait], row.figures[self.wait])}" for row in others]
         if rest:
             yield f"The same of the others: {listed(rest)}."

@@ -31,7 +31,7 @@ NAMES = {"a": "Alpha", "b": "Beta", "c": "Gamma"}
 def test_what_separates_is_said_plainly() -> None:
     """Alpha is fastest, Beta best, Gamma slower and worse than either, all far beyond their intervals."""
     text = said({"a": model(2, 0.90), "b": model(3, 0.80), "c": model(4, 0.95)}, NAMES)
-    assert "With **Alpha** a user waits least: 150 words take 2.00 s (1.99–2.01; 20 prompts)." in text
+    assert "With **Alpha** a user waits least when all write as much: 150 words take 2.00 s (1.99–2.01; 20 prompts)." in text
     assert "The same of the others: **Beta** 3.00 s (2.99–3.01; 20 prompts) and **Gamma** 4.00 s" in text
     assert "nothing beats **Alpha** and **Beta** in both latency at 150 words and bits per byte" in text
     assert "beaten in both, by the intervals too: **Gamma** (by **Alpha**)" in text
@@ -45,7 +45,7 @@ def test_what_overlaps_is_hedged() -> None:
     swing = [0.3 if i % 2 else -0.28 for i in range(20)]
     near = {"latency_150_s": [2 + each for each in swing], "bits_per_byte": [0.8 + each / 10 for each in swing]}
     text = said({"a": {**model(2, 0.8)}, "b": {**model(2, 0.8), **near}}, NAMES)
-    assert "a user waits least so far, though not told apart from **" in text
+    assert "a user waits least when all write as much so far, though not told apart from **" in text
     assert "can't be told apart in latency at 150 words yet: the difference (second − first) is" in text
     assert "can't be told apart in bits per byte yet" in text and "Repeats would not help" in text
     assert text.count("prompts would be needed") == 2
