@@ -116,7 +116,7 @@ class RunWriter:
         writer = cls.amend(folder)
         with writer._released_on_error(), _told(f"The run {folder.name} cannot be resumed in {folder}"):
             kept = with_each_step_once(entry for entry in read_log(folder).entries if entry.step <= step)
-            _write_whole(folder / LOG_FILE, b"".join(map(_line, kept)))
+            write_whole(folder / LOG_FILE, b"".join(map(_line, kept)))
             resumed_at = (*writer.run.resumed_at, time.time())
             writer.update(status="running", reason=None, ended_at=None, resumed_at=resumed_at)
         return writer
@@ -150,7 +150,7 @@ class RunWriter:
         with _told(f"The run {self.run.id} cannot be written in {self.folder}"):
             text = json.dumps(_RUN.dump_python(self.run, mode="json"), ensure_ascii=False, indent=2)
             # Half of a surrogate pair, which UTF-8 cannot hold, may be part of a file's name or of an example.
-            _write_whole(self.folder / RUN_FILE, f"{text}\n".encode("utf-8", "replace"))
+            write_whole(self.folder / RUN_FILE, f"{text}\n".encode("utf-8", "replace"))
 
     def close(self, status: Ended, reason: str | None = None) -> None:
         """Write how the run ended and let it go. Raises ``RunError``; the run is let go all the same."""
@@ -261,7 +261,7 @@ def _line(entry: LogEntry) -> bytes:
     return _ENTRY.dump_json(entry, exclude_none=True) + b"\n"
 
 
-def _write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
     """Replace a file so that a reader sees the old or the new content, whatever stops in between."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:

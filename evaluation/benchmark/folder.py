@@ -16,7 +16,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -31,7 +30,7 @@ from evaluation.benchmark.plan import Plan, from_json, to_json
 from evaluation.settings import PROJECT_ROOT
 from evaluation.store import to_json_text
 from training.run_lock import LOCK_FILE, hold, is_held, let_go
-from training.runlog import RunError
+from training.runlog import RunError, write_whole
 
 PLAN_FILE, PROGRESS_FILE, OUTPUT_FILE = "benchmark.json", "progress.json", "output.log"
 START_PATIENCE_S = 60.0
@@ -97,7 +96,7 @@ def create(results_dir: Path, plan: Plan) -> Path:
             except FileExistsError:
                 number += 1
                 folder = parent / f"{plan.id}-{number}"
-        _replace_file(folder / PLAN_FILE, to_json(replace(plan, id=folder.name)), durable=True)
+        write_whole(folder / PLAN_FILE, to_json(replace(plan, id=folder.name)))
     return folder
 
 
@@ -202,7 +201,7 @@ def held(results_dir: Path, folder: Path) -> Iterator[None]:
 def write_progress(folder: Path, progress: Progress) -> None:
     """Replace ``progress.json``. Raises ``BenchmarkError``."""
     with _told(f"The progress cannot be written in {folder}"):
-        _replace_file(folder / PROGRESS_FILE, to_json_text(asdict(progress), indent=2).encode())
+        write_whole(folder / PROGRESS_FILE, to_json_text(asdict(progress), indent=2).encode())
 
 
 def _folders(*parents: Path) -> Iterator[Path]:
@@ -273,20 +272,3 @@ def _told(attempt: str) -> Iterator[None]:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         remedy = "Free some disk space" if full else "Make this folder writable, or name another one in RESULTS_DIR"
         raise BenchmarkError(f"{attempt}: {error.strerror or error}. {remedy}, then resume.") from error
-
-
-def _replace_file(path: Path, content: bytes, durable: bool = False) -> None:
-    """Readers see the old or the new content, whatever stops in between; if ``durable``, also the whole machine."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with open(handle, "wb") as file:
-            file.write(content)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise

@@ -31,7 +31,10 @@ NAMES = {"a": "Alpha", "b": "Beta", "c": "Gamma"}
 def test_what_separates_is_said_plainly() -> None:
     """Alpha is fastest, Beta best, Gamma slower and worse than either, all far beyond their intervals."""
     text = said({"a": model(2, 0.90), "b": model(3, 0.80), "c": model(4, 0.95)}, NAMES)
-    assert "With **Alpha** a user waits least when all write as much: 150 words take 2.00 s (1.99–2.01; 20 prompts)." in text
+    assert (
+        "With **Alpha** a user waits least when all write as much: 150 words take 2.00 s (1.99–2.01; 20 prompts)."
+        in text
+    )
     assert "The same of the others: **Beta** 3.00 s (2.99–3.01; 20 prompts) and **Gamma** 4.00 s" in text
     assert "nothing beats **Alpha** and **Beta** in both latency at 150 words and bits per byte" in text
     assert "beaten in both, by the intervals too: **Gamma** (by **Alpha**)" in text
