@@ -15,7 +15,7 @@ _LANE = alt.Scale(domain=[-1, 1])
 
 def differences_chart(pairs: pd.DataFrame, overall: pd.DataFrame, title: str) -> alt.LayerChart:
     """A row per model: its prompts as points, beside them a diamond at the median, each with its interval; a line at
-    zero.
+    zero. Intervals of single prompts end at the edge.
 
     ``pairs`` has one row per model and prompt: ``model_key``, ``prompt_key``, ``label``, ``color``, ``prompt``,
     ``value``, ``answers`` (count), ``baseline_value``, ``baseline_answers``, ``difference``, ``low``, ``high``;
@@ -33,7 +33,7 @@ def differences_chart(pairs: pd.DataFrame, overall: pd.DataFrame, title: str) ->
         alt.Chart(points)
         .mark_circle(size=42, opacity=0.5, cursor="pointer")
         .encode(
-            x=alt.X("difference:Q", title=title, axis=value_axis()),
+            x=alt.X("difference:Q", title=title, axis=value_axis(), scale=_extent(pairs, overall)),
             y=y,
             yOffset=lane,
             color=color,
@@ -51,7 +51,7 @@ def differences_chart(pairs: pd.DataFrame, overall: pd.DataFrame, title: str) ->
         .add_params(click)
     )
     repeated = points[points["low"].notna()]
-    spread = alt.Chart(repeated).mark_rule(strokeWidth=1, opacity=0.35)
+    spread = alt.Chart(repeated).mark_rule(strokeWidth=1, opacity=0.2, clip=True)
     spreads = [spread.encode(x="low:Q", x2="high:Q", y=y, yOffset=lane, color=color)] if len(repeated) else []
     base = alt.Chart(tops).encode(
         y=y,
@@ -67,6 +67,13 @@ def differences_chart(pairs: pd.DataFrame, overall: pd.DataFrame, title: str) ->
     median = base.mark_point(shape="diamond", size=130, filled=True, opacity=1).encode(x="median:Q")
     intervals = [base.mark_rule(strokeWidth=4).encode(x="low:Q", x2="high:Q")] if overall["low"].notna().any() else []
     return alt.layer(zero, *spreads, each, *intervals, median).properties(height=ROW_PX * len(overall) + MARGIN_PX)
+
+
+def _extent(pairs: pd.DataFrame, overall: pd.DataFrame) -> alt.Scale:
+    """As wide as the points and what is said of all of them: one wild prompt's interval would squeeze all the rest."""
+    ends = pd.concat([pairs["difference"], overall["low"], overall["high"], pd.Series([0.0])]).dropna()
+    margin = (ends.max() - ends.min()) * 0.05 or 1.0
+    return alt.Scale(domain=[ends.min() - margin, ends.max() + margin], nice=True)
 
 
 def _lanes(pairs: pd.DataFrame) -> np.ndarray:

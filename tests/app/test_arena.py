@@ -280,7 +280,7 @@ def test_unknown_conversation_is_a_sentence(start: Start) -> None:
 
 def test_message_during_answers_is_kept(start: Start) -> None:
     """What is sent while answers are written stays in the input and interrupts nothing."""
-    app, engine = start(BASE, default=Script(tokens_per_s=2))
+    app, engine = start(BASE, default=Script(tokens_per_s=8))
     app.session_state["arena_conversation"] = conversation = Conversation()
     conversation.ask("First", {0: Pane(BASE, Sampling())}, engine.submit)
     engine.scripts["default"] = Script()

@@ -11,7 +11,7 @@ from evaluation.models.gguf_header import HeaderReader
 from tests.gguf_files import write_tiny_model
 from tests.unit.engine.conftest import Arena
 
-VARIANTS = 60
+VARIANTS = 44
 ALLOWED = ("stop", "length", "context", "error")
 
 
