@@ -1,7 +1,7 @@
 """Speed and memory on this machine, as ratios of things measured in the same run.
 
-    python -m benchmarks                          # the embedded model, about 20 minutes on 2 cores
-    python -m benchmarks --model 1b.gguf          # and a larger one, about 35 minutes
+    python -m benchmarks                          # the embedded model, about half an hour on 2 cores
+    python -m benchmarks --model 1b.gguf          # and a larger one, about 45 minutes
     python -m benchmarks --only browser           # only the measurements with this in their name
 
 Nothing else should run meanwhile: these figures are about what this program does to the machine.
