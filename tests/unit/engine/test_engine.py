@@ -120,11 +120,11 @@ def test_long_answers_outgrow_the_first_context(arena: Arena) -> None:
 
 
 def test_sampling_settings_take_effect(arena: Arena) -> None:
-    greedy = [arena.answer("Name a color.", temperature=0, seed=s).text for s in (1, 2)]
+    greedy = [arena.answer("Name a color.", max_tokens=24, temperature=0, seed=s).text for s in (1, 2)]
     assert greedy[0] == greedy[1]
-    assert arena.answer("Name a color.", temperature=1.5, top_k=1, seed=5).text == greedy[0]
-    assert arena.answer("Name a color.", temperature=1.5, top_p=0.0, top_k=0, seed=5).text == greedy[0]
-    assert arena.answer("Name a color.", temperature=1.5, min_p=1.0, top_k=0, seed=5).text == greedy[0]
+    assert arena.answer("Name a color.", max_tokens=24, temperature=1.5, top_k=1, seed=5).text == greedy[0]
+    assert arena.answer("Name a color.", max_tokens=24, temperature=1.5, top_p=0.0, top_k=0, seed=5).text == greedy[0]
+    assert arena.answer("Name a color.", max_tokens=24, temperature=1.5, min_p=1.0, top_k=0, seed=5).text == greedy[0]
     repeated = arena.answer("Say 'no' many times.", temperature=0, repeat_penalty=1.0, max_tokens=40).text
     assert arena.answer("Say 'no' many times.", temperature=0, repeat_penalty=1.9, max_tokens=40).text != repeated
     stopped = arena.answer("Count: 1, 2, 3", temperature=0, stop=(",", "."), max_tokens=60)
@@ -286,7 +286,7 @@ def test_models_share_scarce_memory_in_turns(embedded: ChatModel, monkeypatch: p
 
     monkeypatch.setattr("evaluation.engine.engine.memory_available_bytes", room_for_one_model)
     try:
-        first = arena.ask(LONG, max_tokens=500)
+        first = arena.ask(LONG, max_tokens=200)
         until(first, "writing")
         second = arena.ask("Hi", model=another(embedded), max_tokens=3)
         until(second, "waiting")
