@@ -23,19 +23,31 @@ def complete(record: Any) -> str:
 
 def relation(kinds: dict[str, str], json_files: Sequence[str], parquet_files: Sequence[str] = ()) -> str:
     """A subquery over all rows of the files, in brackets. DuckDB takes the names for patterns: escape them."""
-    nothing = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in kinds.items())
-    parts = [f"SELECT {nothing} WHERE false"]
+    parts = [nothing(kinds)]
     if json_files:
-        columns = ", ".join(f"{_quoted(name)}: {_quoted(kind)}" for name, kind in kinds.items())
-        parts.append(
-            f"SELECT * FROM read_json({_listed(json_files)}, format = 'newline_delimited', ignore_errors = true, "
-            f"hive_partitioning = false, columns = {{{columns}}})"
-        )
+        parts.append(f"SELECT * FROM {json_scan(kinds, json_files)}")
     if parquet_files:
-        parts.append(
-            f"SELECT * FROM read_parquet({_listed(parquet_files)}, union_by_name = true, hive_partitioning = false)"
-        )
+        parts.append(f"SELECT * FROM {parquet_scan(parquet_files)}")
     return f"({' UNION ALL BY NAME '.join(parts)})"
+
+
+def nothing(kinds: dict[str, str]) -> str:
+    """A query with these columns and no row: what a file lacks is NULL when the two are united by name."""
+    return "SELECT " + ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in kinds.items()) + " WHERE false"
+
+
+def json_scan(kinds: dict[str, str], files: Sequence[str]) -> str:
+    """What reads JSON lines; names as in ``relation``."""
+    columns = ", ".join(f"{_quoted(name)}: {_quoted(kind)}" for name, kind in kinds.items())
+    return (
+        f"read_json({_listed(files)}, format = 'newline_delimited', ignore_errors = true, "
+        f"hive_partitioning = false, columns = {{{columns}}})"
+    )
+
+
+def parquet_scan(files: Sequence[str]) -> str:
+    """What reads Parquet files; names as in ``relation``."""
+    return f"read_parquet({_listed(files)}, union_by_name = true, hive_partitioning = false)"
 
 
 def _sql_type(annotation: Any) -> str:

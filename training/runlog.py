@@ -100,7 +100,7 @@ class RunWriter:
         runs = results_dir / "runs"
         with _told(f"The run {run.id} cannot be stored in {runs}"):
             runs.mkdir(parents=True, exist_ok=True)
-            folder = _new_folder(runs, run.id)
+            folder = new_folder(runs, run.id)
             writer = cls(folder, replace(run, id=folder.name), hold(folder))
             with writer._released_on_error():
                 writer.update()
@@ -224,9 +224,15 @@ def run_folders(results_dir: Path) -> list[Path]:
     """Folders of all runs, those of this installation and the published ones, by name; not checked in any way."""
     folders: list[Path] = []
     for parent in (results_dir / "runs", results_dir / "published" / "runs"):
-        with suppress(OSError):
-            folders += [path for path in sorted(parent.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+        folders += subfolders(parent)
     return folders
+
+
+def subfolders(parent: Path) -> list[Path]:
+    """By name, without hidden ones; none where the folder is missing or cannot be read."""
+    with suppress(OSError):
+        return [path for path in sorted(parent.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    return []
 
 
 def run_id(name: str, at: float) -> str:
@@ -235,15 +241,16 @@ def run_id(name: str, at: float) -> str:
     return f"{plain}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime(at))}"
 
 
-def _new_folder(runs: Path, wanted: str) -> Path:
-    number, folder = 1, runs / wanted
+def new_folder(parent: Path, wanted: str) -> Path:
+    """Make a folder; where there is one of this name, the name gets a number. Raises ``OSError``."""
+    number, folder = 1, parent / wanted
     while True:
         try:
             folder.mkdir()
             return folder
         except FileExistsError:
             number += 1
-            folder = runs / f"{wanted}-{number}"
+            folder = parent / f"{wanted}-{number}"
 
 
 @contextmanager
@@ -252,9 +259,14 @@ def _told(attempt: str, then: str = "try again") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        remedy = "Free some disk space" if full else "Make this folder writable, or name another one in RESULTS_DIR"
-        raise RunError(f"{attempt}: {error.strerror or error}. {remedy}, and {then}.") from error
+        raise RunError(f"{attempt}: {trouble(error)}, and {then}.") from error
+
+
+def trouble(error: OSError) -> str:
+    """Why a folder of results took nothing, and what to do; for the middle of a sentence."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    remedy = "Free some disk space" if full else "Make this folder writable, or name another one in RESULTS_DIR"
+    return f"{error.strerror or error}. {remedy}"
 
 
 def _line(entry: LogEntry) -> bytes:

@@ -11,7 +11,6 @@ Its answers are in ``results/responses/``, its losses in ``results/losses/``. On
 a time: the process that does also holds ``results/benchmarks/run.lock``.
 """
 
-import errno
 import os
 import signal
 import subprocess
@@ -30,7 +29,7 @@ from evaluation.benchmark.plan import Plan, from_json, to_json
 from evaluation.settings import PROJECT_ROOT
 from evaluation.store import to_json_text
 from training.run_lock import LOCK_FILE, hold, is_held, let_go
-from training.runlog import RunError, write_whole
+from training.runlog import RunError, new_folder, subfolders, trouble, write_whole
 
 PLAN_FILE, PROGRESS_FILE, OUTPUT_FILE = "benchmark.json", "progress.json", "output.log"
 START_PATIENCE_S = 60.0
@@ -88,14 +87,7 @@ def create(results_dir: Path, plan: Plan) -> Path:
     parent = results_dir / "benchmarks"
     with _told(f"The benchmark cannot be stored in {parent}"):
         parent.mkdir(parents=True, exist_ok=True)
-        number, folder = 1, parent / plan.id
-        while True:
-            try:
-                folder.mkdir()
-                break
-            except FileExistsError:
-                number += 1
-                folder = parent / f"{plan.id}-{number}"
+        folder = new_folder(parent, plan.id)
         write_whole(folder / PLAN_FILE, to_json(replace(plan, id=folder.name)))
     return folder
 
@@ -205,9 +197,8 @@ def write_progress(folder: Path, progress: Progress) -> None:
 
 
 def _folders(*parents: Path) -> Iterator[Path]:
-    for parent in (each / "benchmarks" for each in parents):
-        with suppress(OSError):
-            yield from [path for path in sorted(parent.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    for parent in parents:
+        yield from subfolders(parent / "benchmarks")
 
 
 def _read_plan(folder: Path) -> Plan:
@@ -269,6 +260,4 @@ def _told(attempt: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        remedy = "Free some disk space" if full else "Make this folder writable, or name another one in RESULTS_DIR"
-        raise BenchmarkError(f"{attempt}: {error.strerror or error}. {remedy}, then resume.") from error
+        raise BenchmarkError(f"{attempt}: {trouble(error)}, then resume.") from error

@@ -16,7 +16,7 @@ from pathlib import Path
 import duckdb
 
 from evaluation.host import available_cores
-from evaluation.record_source import column_kinds, complete
+from evaluation.record_source import column_kinds, complete, json_scan, nothing, parquet_scan
 from evaluation.records import FORMAT_VERSION, AnswerLoss, Response, Sampling, TextFigures
 from evaluation.text_figures import text_figures
 
@@ -129,22 +129,11 @@ def _by_suffix(sources: Sequence[Source]) -> list[list[Source]]:
 
 def _rows(kinds: dict[str, str], sources: Sequence[Source]) -> str:
     """A subquery over the rows of these files with ``file_index``, the position of the file."""
-    names = ", ".join(_quoted(glob.escape(str(source.path))) for source in sources)
+    files = [glob.escape(str(source.path)) for source in sources]
     if sources[0].path.suffix == ".parquet":
-        nothing = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in kinds.items())
-        return (
-            f"(SELECT NULL::UBIGINT AS file_index, {nothing} WHERE false UNION ALL BY NAME SELECT file_index, * "
-            f"FROM read_parquet([{names}], union_by_name = true, hive_partitioning = false))"
-        )
-    columns = ", ".join(f"{_quoted(name)}: {_quoted(kind)}" for name, kind in kinds.items())
-    return (
-        f"(SELECT file_index, * FROM read_json([{names}], format = 'newline_delimited', ignore_errors = true, "
-        f"hive_partitioning = false, columns = {{{columns}}}))"
-    )
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+        none = nothing({"file_index": "UBIGINT", **kinds})
+        return f"({none} UNION ALL BY NAME SELECT file_index, * FROM {parquet_scan(files)})"
+    return f"(SELECT file_index, * FROM {json_scan(kinds, files)})"
 
 
 def _kinds(record: type, *names: str) -> dict[str, str]:

@@ -16,16 +16,19 @@ class Comparison:
     """One model against the baseline."""
 
     model_key: str
-    pairs: int
     overall: PairedDifference | None
     """``None`` without a pair."""
+
+    @property
+    def pairs(self) -> int:
+        """Prompts that both have answered and of which the figure is known."""
+        return self.overall.difference.n if self.overall else 0
 
 
 def compare(cells: pd.DataFrame, baseline_key: str, figure: str) -> list[Comparison]:
     """Every other model of ``Answers.cells`` against the baseline, in the order in which they occur."""
-    pairs = dict(iter(per_prompt(cells, baseline_key, figure).groupby("model_key")))
     others = [str(key) for key in cells["model_key"].unique() if key != baseline_key]
-    return [_comparison(key, pairs.get(key)) for key in others]
+    return [Comparison(key, compare_two(cells, key, baseline_key, figure)) for key in others]
 
 
 def compare_two(cells: pd.DataFrame, model_key: str, baseline_key: str, figure: str) -> PairedDifference | None:
@@ -60,9 +63,3 @@ def per_prompt(cells: pd.DataFrame, baseline_key: str, figure: str) -> pd.DataFr
     difference = pairs["value"] - pairs["baseline_value"]
     reach = NORMAL_95 * (pairs.pop("variance") + pairs.pop("baseline_variance")) ** 0.5
     return pairs.assign(difference=difference, low=difference - reach, high=difference + reach)
-
-
-def _comparison(key: str, pairs: pd.DataFrame | None) -> Comparison:
-    if pairs is None:
-        return Comparison(key, 0, None)
-    return Comparison(key, len(pairs), paired_difference(list(pairs["value"]), list(pairs["baseline_value"])))

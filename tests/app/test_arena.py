@@ -12,6 +12,7 @@ from evaluation.models import Catalog, UnusableFile
 from evaluation.records import Message, Sampling
 from evaluation.settings import Settings
 from evaluation.store import ResponseStore
+from tests.app_page import press, run
 from tests.fake_engine import TEXT, FakeEngine, Script, chat_model
 
 BASE = chat_model("Small model")
@@ -45,18 +46,6 @@ def start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Start:
         return run(app), engine
 
     return start
-
-
-def run(app: AppTest) -> AppTest:
-    """Run the page and insist that no traceback shows."""
-    app.run()
-    assert not app.exception
-    return app
-
-
-def press(app: AppTest, key: str) -> AppTest:
-    app.button(key=key).click()
-    return run(app)
 
 
 def button_key(app: AppTest, part: str) -> str:

@@ -20,6 +20,7 @@ from evaluation.prompt_sets import Prompt, PromptSet, known_sets
 from evaluation.records import Message, Sampling
 from evaluation.settings import PUBLISHED_DIR, Settings
 from evaluation.store import ResponseStore
+from tests.app_page import press, run
 from tests.fake_engine import FakeEngine, Script, chat_model
 
 BASE = chat_model("Small model")
@@ -101,17 +102,6 @@ def show(disk: Disk, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> Ope
         return run(app.switch_page(f"dashboard/app_pages/{page}.py"))
 
     return show
-
-
-def run(app: AppTest) -> AppTest:
-    app.run()
-    assert not app.exception
-    return app
-
-
-def press(app: AppTest, key: str) -> AppTest:
-    app.button(key=key).click()
-    return run(app)
 
 
 def page_text(app: AppTest) -> str:

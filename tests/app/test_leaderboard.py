@@ -21,6 +21,7 @@ from evaluation.records import Message, Response, Sampling
 from evaluation.settings import PUBLISHED_DIR, Settings
 from evaluation.store import ResponseStore
 from tests import benchmark_answers
+from tests.app_page import run
 from tests.benchmark_answers import BASE, BEHAVIOURS, CONCISE, TUNED, question
 from tests.responses import HOST
 
@@ -48,13 +49,6 @@ def show(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Open:
         return run(app)
 
     return show
-
-
-def run(app: AppTest) -> AppTest:
-    """Run the page and insist that no traceback shows."""
-    app.run()
-    assert not app.exception
-    return app
 
 
 def page_text(app: AppTest) -> str:
