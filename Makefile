@@ -11,7 +11,7 @@ train: setup-train  ## fine-tune the embedded model for a few steps (RECIPE=trai
 	$(PYTHON_IN_VENV) -m training.finetune $(or $(RECIPE),training/recipes/demo.toml)
 
 test: setup-dev  ## unit, app and browser tests
-	$(PYTHON_IN_VENV) -m pytest -n 2 --dist loadfile tests/unit tests/app
+	$(PYTHON_IN_VENV) -m pytest -n 2 tests/unit tests/app
 	$(PYTHON_IN_VENV) -m pytest tests/browser  # these have the machine to themselves: they watch a page keep up
 
 lint: setup-dev  ## formatting, style and types

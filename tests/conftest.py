@@ -1,10 +1,29 @@
 """What every test gets: folders of its own, and nothing cached by the test before it."""
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
+
+# Models of tests are too small to share their sums among threads, which would wait for each other and keep the cores
+# from the other tests. PyTorch and NumPy read this when they are loaded; llama.cpp is told its threads by the engine.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+class ByFile(LoadFileScheduling):
+    """A file's tests share a process, and so do all files that load PyTorch, which takes many seconds."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "PyTorch" if "unit/training/" in file or file.endswith("engine/test_loss.py") else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
-from gguf import GGUFReader, GGUFValueType, GGUFWriter
+from gguf import GGUFWriter
 
 from evaluation.models.gguf_header import HeaderReader
 
@@ -84,35 +84,6 @@ def write_lora_adapter(
             lora_b = random.standard_normal((n_out, rank)) * scale / np.sqrt(rank)
             writer.add_tensor(f"{name}.lora_a", lora_a.astype(np.float16))
             writer.add_tensor(f"{name}.lora_b", lora_b.astype(np.float16))
-    _finish(writer)
-    return path
-
-
-def write_tiny_model(path: Path, vocabulary_from: Path) -> Path:
-    """Write a model that llama.cpp loads: one tiny layer with random weights and another file's vocabulary, 10 MB."""
-    width = 64
-    writer = GGUFWriter(path, "llama")
-    fields = GGUFReader(vocabulary_from).fields
-    for key, field in fields.items():
-        if key.startswith("tokenizer."):
-            kind = field.types[0]
-            items = field.types[-1] if kind == GGUFValueType.ARRAY else None
-            writer.add_key_value(key, field.contents(), kind, sub_type=items)
-    writer.add_context_length(512)
-    writer.add_embedding_length(width)
-    writer.add_block_count(1)
-    writer.add_feed_forward_length(2 * width)
-    writer.add_head_count(4)
-    writer.add_layer_norm_rms_eps(1e-5)
-    shapes = {"token_embd": (len(fields["tokenizer.ggml.tokens"].data), width)}
-    shapes |= {"output_norm": (width,), "blk.0.attn_norm": (width,), "blk.0.ffn_norm": (width,)}
-    shapes |= {f"blk.0.attn_{part}": (width, width) for part in ("q", "k", "v", "output")}
-    shapes |= {"blk.0.ffn_gate": (2 * width, width), "blk.0.ffn_up": (2 * width, width)}
-    shapes |= {"blk.0.ffn_down": (width, 2 * width)}
-    random = np.random.default_rng(0)
-    for name, shape in shapes.items():
-        weights = random.standard_normal(shape).astype(np.float16 if len(shape) > 1 else np.float32)
-        writer.add_tensor(f"{name}.weight", weights)
     _finish(writer)
     return path
 

@@ -13,10 +13,10 @@ WIDTH, LAYERS = 32, 2
 
 
 def bytes_as_characters() -> list[str]:
-    """The 256 characters by which byte-level vocabularies write bytes."""
-    from transformers.convert_slow_tokenizer import bytes_to_unicode
-
-    return list(bytes_to_unicode().values())
+    """The 256 characters by which byte-level vocabularies write bytes: those that show something stand for themselves,
+    and the others for the rest, from 256 on."""
+    shown = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    return [chr(code) for code in (*shown, *range(256, 512 - len(shown)))]
 
 
 def write_tiny(
@@ -25,6 +25,7 @@ def write_tiny(
     texts: Mapping[str, str] | None = None,
     weights: GGMLQuantizationType = GGMLQuantizationType.Q8_0,
     add_bos: bool = False,
+    context_length: int = 128,
 ) -> Path:
     """Write a chat model of two layers with random weights and a vocabulary of 265 tokens."""
     tokens = [*SPECIAL, *bytes_as_characters(), *(merge.replace(" ", "") for merge in MERGES)]
@@ -34,7 +35,7 @@ def write_tiny(
     ).items():
         writer.add_string(key, text)
     writer.add_block_count(LAYERS)
-    writer.add_context_length(128)
+    writer.add_context_length(context_length)
     writer.add_embedding_length(WIDTH)
     writer.add_feed_forward_length(2 * WIDTH)
     writer.add_head_count(4)

@@ -77,6 +77,15 @@ def results(shared_app: LiveApp) -> Path:
 
 
 @pytest.fixture
+def models(shared_app: LiveApp) -> Iterator[Path]:
+    """The folder of models of ``app``, empty again afterwards."""
+    folder = shared_app.log.parent / "models"
+    folder.mkdir()
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
 def app(shared_app: LiveApp, results: Path) -> Iterator[LiveApp]:
     """A server with the embedded model only and no results yet."""
     printed = shared_app.log.stat().st_size

@@ -5,16 +5,9 @@ from playwright.sync_api import Page, Request, expect
 from scripts.live_app import LiveApp, message_box
 
 
-def test_the_first_page_opens_ready_for_a_question(app: LiveApp, page: Page) -> None:
-    """Every import works from the real entry file, which AppTest with pytest's path cannot show."""
-    page.goto(app.url)
-    expect(page.get_by_role("heading", name="Arena", exact=True)).to_be_visible(timeout=20_000)
-    expect(message_box(page)).to_be_enabled(timeout=20_000)
-    expect(page.get_by_test_id("stException")).to_have_count(0)
-
-
-def test_the_page_asks_nobody_but_its_own_server(app: LiveApp, page: Page) -> None:
-    """Fonts, scripts and usage statistics: with the cable pulled the page is the same."""
+def test_the_first_page_opens_ready_and_asks_nobody_but_its_own_server(app: LiveApp, page: Page) -> None:
+    """Every import works from the real entry file, which AppTest with pytest's path cannot show. And fonts, scripts and
+    usage statistics: with the cable pulled the page is the same."""
     foreign: list[str] = []
 
     def note(request: Request) -> None:
@@ -23,6 +16,8 @@ def test_the_page_asks_nobody_but_its_own_server(app: LiveApp, page: Page) -> No
 
     page.on("request", note)
     page.goto(app.url)
+    expect(page.get_by_role("heading", name="Arena", exact=True)).to_be_visible(timeout=20_000)
     expect(message_box(page)).to_be_enabled(timeout=20_000)
+    expect(page.get_by_test_id("stException")).to_have_count(0)
     page.wait_for_load_state("networkidle")
     assert foreign == []

@@ -37,7 +37,7 @@ class Arena:
         if system:
             messages.insert(0, Message("system", system))
         place = Place(conversation or str(ULID()), round=len(contents) // 2, pane=0)
-        settings = Sampling(**{"max_tokens": 24} | sampling)
+        settings = Sampling(**{"max_tokens": 12} | sampling)
         return self.engine.submit(GenerationRequest(model or self.model, tuple(messages), settings, today, place=place))
 
     def answer(self, *contents: str, **options: Any) -> Response:

@@ -34,17 +34,17 @@ def until(generation: Generation, state: str, seconds: float = 30) -> None:
 
 def test_an_answer_with_figures_that_add_up(arena: Arena) -> None:
     """Counts and times are consistent with each other, and the response was recorded."""
-    response = arena.answer("Why is the sky blue?", max_tokens=40)
+    response = arena.answer("Why is the sky blue?", max_tokens=20)
     assert response in arena.recorded
     assert len(response.text) > 40
     assert response.finish_reason == "length"
-    assert response.completion_tokens == 40
+    assert response.completion_tokens == 20
     assert response.cached_tokens == 0
     assert response.prompt_tokens and response.prompt_tokens > 10
     assert response.started_at and response.first_token_at
     assert response.submitted_at <= response.started_at < response.first_token_at < response.ended_at
     assert response.latency_s and response.latency_s <= response.ended_at - response.started_at
-    assert response.decode_tok_s == pytest.approx(39 / response.decode_busy_s)  # type: ignore[operator]
+    assert response.decode_tok_s == pytest.approx(19 / response.decode_busy_s)  # type: ignore[operator]
     assert response.peak_memory_bytes and response.peak_memory_bytes > arena.model.base.size_bytes
     assert response.template_date == "2026-11-01"
     assert response.text_figures == text_figures(response.text)
@@ -93,7 +93,7 @@ def test_a_second_turn_asked_again_gives_the_same_text(arena: Arena) -> None:
 
 def test_a_second_turn_reads_only_what_is_new(arena: Arena) -> None:
     """Also when another conversation used the model in between."""
-    first = arena.answer("Name a color.", conversation="prefix", max_tokens=60)
+    first = arena.answer("Name a color.", conversation="prefix", max_tokens=30)
     arena.answer("Name an animal.")
     second = arena.answer("Name a color.", first.text, "Why that one?", conversation="prefix")
     assert second.prompt_tokens and first.prompt_tokens
@@ -103,31 +103,23 @@ def test_a_second_turn_reads_only_what_is_new(arena: Arena) -> None:
 
 def test_a_changed_message_is_read_from_where_it_changed(arena: Arena) -> None:
     """After an edit the answer is the one a fresh conversation would get, not one to the old message."""
-    opening = "word " * 200
+    opening = "word " * 100
     arena.answer(opening + "What is the capital of France?", conversation="edit", temperature=0)
     edited = arena.answer(opening + "What is two plus two?", conversation="edit", temperature=0)
     fresh = arena.answer(opening + "What is two plus two?", temperature=0)
     assert edited.text == fresh.text
-    assert edited.cached_tokens and 150 < edited.cached_tokens < fresh.prompt_tokens  # type: ignore[operator]
-
-
-def test_long_answers_outgrow_the_first_context(arena: Arena) -> None:
-    """The KV cache grows in the middle of an answer without changing it: the beginning equals a shorter answer's."""
-    long = arena.answer("Count from 1 to 400.", temperature=0, repeat_penalty=1.0, max_tokens=600)
-    short = arena.answer("Count from 1 to 400.", temperature=0, repeat_penalty=1.0, max_tokens=100)
-    assert long.completion_tokens > 512 or long.finish_reason == "stop"
-    assert long.text.startswith(short.text)
+    assert edited.cached_tokens and 75 < edited.cached_tokens < fresh.prompt_tokens  # type: ignore[operator]
 
 
 def test_sampling_settings_take_effect(arena: Arena) -> None:
-    greedy = [arena.answer("Name a color.", max_tokens=24, temperature=0, seed=s).text for s in (1, 2)]
+    greedy = [arena.answer("Name a color.", max_tokens=8, temperature=0, seed=s).text for s in (1, 2)]
     assert greedy[0] == greedy[1]
-    assert arena.answer("Name a color.", max_tokens=24, temperature=1.5, top_k=1, seed=5).text == greedy[0]
-    assert arena.answer("Name a color.", max_tokens=24, temperature=1.5, top_p=0.0, top_k=0, seed=5).text == greedy[0]
-    assert arena.answer("Name a color.", max_tokens=24, temperature=1.5, min_p=1.0, top_k=0, seed=5).text == greedy[0]
-    repeated = arena.answer("Say 'no' many times.", temperature=0, repeat_penalty=1.0, max_tokens=40).text
-    assert arena.answer("Say 'no' many times.", temperature=0, repeat_penalty=1.9, max_tokens=40).text != repeated
-    stopped = arena.answer("Count: 1, 2, 3", temperature=0, stop=(",", "."), max_tokens=60)
+    assert arena.answer("Name a color.", max_tokens=8, temperature=1.5, top_k=1, seed=5).text == greedy[0]
+    assert arena.answer("Name a color.", max_tokens=8, temperature=1.5, top_p=0.0, top_k=0, seed=5).text == greedy[0]
+    assert arena.answer("Name a color.", max_tokens=8, temperature=1.5, min_p=1.0, top_k=0, seed=5).text == greedy[0]
+    repeated = arena.answer("Say 'no' many times.", temperature=0, repeat_penalty=1.0, max_tokens=20).text
+    assert arena.answer("Say 'no' many times.", temperature=0, repeat_penalty=1.9, max_tokens=20).text != repeated
+    stopped = arena.answer("Count: 1, 2, 3", temperature=0, stop=(",", "."), max_tokens=40)
     assert stopped.finish_reason == "stop"
     assert not {",", "."} & set(stopped.text)
 
@@ -151,7 +143,7 @@ def test_answers_stream_side_by_side(arena: Arena, processes: int) -> None:
 
 
 def test_ten_visitors_all_get_answers_and_see_their_place(arena: Arena) -> None:
-    generations = [arena.ask("Name an animal.", max_tokens=12, seed=s) for s in range(10)]
+    generations = [arena.ask("Name an animal.", max_tokens=3, seed=s) for s in range(10)]
     places = [g.snapshot().queue_place for g in generations]
     assert places[ACTIVE:] == list(range(1, 11 - ACTIVE))
     assert places[:ACTIVE] == [None] * ACTIVE
@@ -286,7 +278,7 @@ def test_models_share_scarce_memory_in_turns(embedded: ChatModel, monkeypatch: p
 
     monkeypatch.setattr("evaluation.engine.engine.memory_available_bytes", room_for_one_model)
     try:
-        first = arena.ask(LONG, max_tokens=200)
+        first = arena.ask(LONG, max_tokens=60)
         until(first, "writing")
         second = arena.ask("Hi", model=another(embedded), max_tokens=3)
         until(second, "waiting")
@@ -310,7 +302,7 @@ def test_an_unloadable_file_costs_one_answer(arena: Arena, tmp_path: Path) -> No
 
 def test_an_empty_message_and_a_huge_one_are_answered_or_refused(arena: Arena) -> None:
     """Nothing a user types may bring the worker down."""
-    for content in ("", " \n", "<|im_end|>", "<script>alert(1)</script>", "\x00\ud800", "é" * 500_000, "a" * 1_000_000):
+    for content in ("", " \n", "<|im_end|>", "<script>alert(1)</script>", "\x00\ud800", "é" * 100_000, "a" * 1_000_000):
         response = arena.answer(content, max_tokens=4)
         assert response.finish_reason in ("stop", "length", "context"), (content[:20], response.error)
 
@@ -328,9 +320,10 @@ def greedy(arena: Arena, model: ChatModel) -> Response:
 
 
 def test_an_adapter_shares_its_bases_weights_and_leaves_the_base_alone(arena: Arena, tuned: ChatModel) -> None:
-    before, adapted, after = greedy(arena, arena.model), greedy(arena, tuned), greedy(arena, arena.model)
+    before, workers = greedy(arena, arena.model), arena.engine.worker_pids()
+    adapted, after = greedy(arena, tuned), greedy(arena, arena.model)
     assert before.text == after.text != adapted.text
-    assert len(arena.engine.worker_pids()) == 1
+    assert arena.engine.worker_pids() == workers
     assert adapted.model.adapter_run == "run-1"
 
 

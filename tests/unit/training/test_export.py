@@ -3,6 +3,8 @@
 The converters come from this installation's cache, where the first run of these tests puts them.
 """
 
+import contextlib
+import io
 import json
 import re
 import shutil
@@ -180,26 +182,32 @@ def test_a_merged_model_predicts_what_peft_predicts(merged: Path, tiny_base: Pat
     assert noted.checked_prompts == 5 and 0 < noted.largest_difference < 0.06
 
 
-def test_an_adapter_predicts_what_peft_predicts(
-    tiny_base: Path,
-    tiny_adapter: Path,
-    merged: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """Here with a base on the hub; and the run notes the file once, however often it is exported."""
-    files = {path.name: path.read_bytes() for path in tiny_base.iterdir()}
-    with HubServer() as hub:
-        hub.use(monkeypatch, tmp_path)
-        hub.add("maker/Tiny-1M-Chat", files)
-        folder = finished_run("maker/Tiny-1M-Chat", tiny_adapter, tmp_path)
+@pytest.fixture(scope="module")
+def exported(
+    tiny_base: Path, tiny_adapter: Path, converters: Path, merged: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, str]:
+    """The folder of a run with a base on the hub after its adapter was exported, and what was printed."""
+    folder = tmp_path_factory.mktemp("exported")
+    printed = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, HubServer() as hub, contextlib.redirect_stdout(printed):
+        (folder / "cache").mkdir()
+        (folder / "cache" / converters.name).symlink_to(converters)
+        patch.setenv("CACHE_DIR", str(folder / "cache"))
+        hub.use(patch, folder)
+        hub.add("maker/Tiny-1M-Chat", {path.name: path.read_bytes() for path in tiny_base.iterdir()})
+        run = finished_run("maker/Tiny-1M-Chat", tiny_adapter, folder)
         earlier = replace(read_run(merged).exports[0], file="adapter.gguf", sha256="0" * 64)
-        export.record_export(folder, earlier)
-        export.record_export(folder, read_run(merged).exports[0])
-        assert export.main([str(folder)]) == 0
+        export.record_export(run, earlier)
+        export.record_export(run, read_run(merged).exports[0])
+        assert export.main([str(run)]) == 0
+    return run, printed.getvalue()
+
+
+def test_an_adapter_predicts_what_peft_predicts(exported: tuple[Path, str]) -> None:
+    """Here with a base on the hub; and the run notes the file once, however often it is exported."""
+    folder, printed = exported
     made = folder / "adapter.gguf"
-    assert f"{made} is ready: F16" in capsys.readouterr().out
+    assert f"{made} is ready: F16" in printed
     of_merged, noted = read_run(folder).exports
     assert of_merged.kind == "merged"
     assert (noted.kind, noted.quantization, noted.checked_prompts) == ("adapter", "F16", 5)
@@ -209,11 +217,16 @@ def test_an_adapter_predicts_what_peft_predicts(
     assert (header["general.name"], header["general.base_model.0.name"]) == ("brief", "Tiny 1M Chat")
 
 
-def test_a_wrong_export_is_not_kept(merged: Path, tiny_adapter: Path, tmp_path: Path) -> None:
-    """llama.cpp knows nothing of rank-stabilized LoRA, so here it applies such an adapter at half its strength.
+def test_a_wrong_export_is_not_kept(
+    merged: Path, exported: tuple[Path, str], tiny_adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """llama.cpp knows nothing of rank-stabilized LoRA: its converter, whose part a copy plays here, makes the same file
+    of such an adapter, which is then applied at half its strength.
 
     That, and nothing else about a base with quantized weights, is the difference that is reported.
     """
+    as_converted = exported[0] / "adapter.gguf"
+    monkeypatch.setattr(conversion, "convert", lambda script, *arguments: shutil.copy(as_converted, arguments[-1]))
     found = find_base(BaseSection(str(merged / "model-Q8_0.gguf")))
     folder = finished_run(found.location, tiny_adapter, tmp_path)
     plain = predictions(found, folder / "adapter")

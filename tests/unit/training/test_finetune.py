@@ -5,10 +5,13 @@ import io
 import json
 import math
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -25,16 +28,17 @@ TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-KILLED_AT_STEP_4 = """
-import os, signal, sys
-from training import finetune, progress
-mark = progress.mark_complete
-def mark_and_die(checkpoint):
-    mark(checkpoint)
-    if checkpoint.name == "checkpoint-4":
-        os.kill(os.getpid(), signal.SIGKILL)
-progress.mark_complete = mark_and_die
-finetune.main(sys.argv[1:])
+TWO_PROCESSES = """
+import os, sys
+import peft
+from training import finetune, fit  # which takes seconds: once for both
+children = []
+for rank in ("0", "1"):
+    if not (child := os.fork()):
+        os.environ |= {"RANK": rank, "LOCAL_RANK": rank}
+        sys.exit(finetune.main(sys.argv[1:]))
+    children.append(child)
+sys.exit(max([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children], key=abs))
 """
 ANSWERS = ("Yes.", "No, not at all.", "It is 42.", "Perhaps tomorrow.", "Three: red, green, blue.")
 
@@ -74,10 +78,20 @@ def recipe(tmp_path: Path) -> Path:
     return write_recipe(tmp_path)
 
 
+@dataclass(frozen=True)
+class Finished:
+    """A run that nothing disturbed, exported with the converters of this installation."""
+
+    folder: Path
+    printed: str
+    at_step_4: Path
+    """Its folder as it was with the checkpoint of step 4: what is left when the process is killed then."""
+
+
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A run that nothing disturbed, exported with the converters of this installation, and what was printed."""
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     folder = tmp_path_factory.mktemp("finished")
+    at_step_4 = folder / "at-step-4"
     printed = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
         patch.setenv("RESULTS_DIR", str(folder / "results"))
@@ -85,9 +99,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
         patch.setenv("CUDA_VISIBLE_DEVICES", "")
         fetched = converter(PROJECT_ROOT / ".cache")
         (folder / fetched.name).symlink_to(fetched)
+        when_marked(patch, 4, lambda: shutil.copytree(runs()[0], at_step_4 / runs()[0].name))
         assert finetune.main([str(write_recipe(folder))]) == 0
         (run,) = runs()
-    return run, printed.getvalue()
+    return Finished(run, printed.getvalue(), at_step_4 / run.name)
 
 
 def runs() -> list[Path]:
@@ -99,7 +114,7 @@ def only_run() -> tuple[Path, Run, tuple[LogEntry, ...]]:
     return folder, read_run(folder), read_log(folder).entries
 
 
-def when_marked(monkeypatch: pytest.MonkeyPatch, step: int, do: Callable[[], None]) -> None:
+def when_marked(monkeypatch: pytest.MonkeyPatch, step: int, do: Callable[[], object]) -> None:
     """Do something the moment that the checkpoint of this step is complete."""
     from training import progress
 
@@ -113,15 +128,22 @@ def when_marked(monkeypatch: pytest.MonkeyPatch, step: int, do: Callable[[], Non
     monkeypatch.setattr(progress, "mark_complete", mark_and_do)
 
 
+def killed_at_step_4(finished: Finished) -> Path:
+    """The same run, killed."""
+    folder = Path(os.environ["RESULTS_DIR"]) / "runs" / finished.folder.name
+    shutil.copytree(finished.at_step_4, folder)
+    return folder
+
+
 def assert_same_log(folder: Path, undisturbed: Path) -> None:
     entries, others = read_log(folder).entries, read_log(undisturbed).entries
     assert [(e.step, e.kind, e.tokens) for e in entries] == [(e.step, e.kind, e.tokens) for e in others]
     assert [e.loss for e in entries] == pytest.approx([e.loss for e in others], abs=1e-6)
 
 
-def test_a_run_leaves_its_log_its_adapter_and_the_form_for_the_arena(finished: tuple[Path, str]) -> None:
+def test_a_run_leaves_its_log_its_adapter_and_the_form_for_the_arena(finished: Finished) -> None:
     """Everything that the dashboard reads, and in what is passed on no path of the machine."""
-    folder, printed = finished
+    folder, printed = finished.folder, finished.printed
     run, entries = read_run(folder), read_log(folder).entries
     assert (run.status, run.name, run.steps, run.backend, run.processes) == ("finished", "tiny", 8, "trl", 1)
     assert run.base is not None and run.base.model == "Tiny.Q8_0.gguf" and run.trainable_parameters
@@ -144,14 +166,13 @@ def test_a_run_leaves_its_log_its_adapter_and_the_form_for_the_arena(finished: t
     assert "The arena offers it as tiny once its base is in models/" in printed and "Step 8: held-out loss" in printed
 
 
-def test_after_a_kill_the_run_resumes_as_if_nothing_had_happened(recipe: Path, finished: tuple[Path, str]) -> None:
+def test_after_a_kill_the_run_resumes_as_if_nothing_had_happened(finished: Finished) -> None:
     """The log has each step once, tokens go on counting, and the losses are those of a run that was never killed."""
-    child = subprocess.run([sys.executable, "-c", KILLED_AT_STEP_4, recipe], cwd=PROJECT_ROOT, capture_output=True)
-    assert child.returncode == -signal.SIGKILL
-    killed, run, _ = only_run()
-    assert run.status == "interrupted"
+    killed = killed_at_step_4(finished)
+    _, run, entries = only_run()
+    assert (run.status, entries[-1].step) == ("interrupted", 4)
     assert finetune.main(["--resume", killed.name]) == 0
-    assert_same_log(killed, finished[0])
+    assert_same_log(killed, finished.folder)
     _, run, entries = only_run()
     assert (run.status, len(run.resumed_at)) == ("finished", 1)
     elapsed = [entry.elapsed_s or 0 for entry in entries]
@@ -159,7 +180,7 @@ def test_after_a_kill_the_run_resumes_as_if_nothing_had_happened(recipe: Path, f
 
 
 def test_a_run_stopped_after_its_last_step_is_only_finished(
-    recipe: Path, finished: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+    recipe: Path, finished: Finished, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No step is trained beyond those that the recipe asks for."""
 
@@ -172,7 +193,7 @@ def test_a_run_stopped_after_its_last_step_is_only_finished(
     folder, run, _ = only_run()
     assert run.status == "interrupted"
     assert finetune.main(["--resume", folder.name]) == 0
-    assert_same_log(folder, finished[0])
+    assert_same_log(folder, finished.folder)
 
 
 def test_a_stop_request_ends_the_run_with_a_checkpoint(
@@ -187,15 +208,16 @@ def test_a_stop_request_ends_the_run_with_a_checkpoint(
     assert finetune.find_resumed(run.id).step == 3
 
 
-def test_other_data_than_before_are_not_gone_on_with(
-    recipe: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_other_data_than_before_are_not_gone_on_with(finished: Finished, capfd: pytest.CaptureFixture[str]) -> None:
     """A run would claim to have learned what it has seen in part only."""
-    when_marked(monkeypatch, 2, lambda: os.kill(os.getpid(), signal.SIGTERM))
-    finetune.main([str(recipe)])
-    rows = recipe.with_name("rows.jsonl")
-    rows.write_text(rows.read_text().replace("Perhaps", "Maybe"))
-    assert finetune.main(["--resume", runs()[0].name]) == 1
+    killed = killed_at_step_4(finished)
+    rows = finished.folder.parents[2] / "rows.jsonl"
+    before = rows.read_text()
+    rows.write_text(before.replace("Perhaps", "Maybe"))
+    try:
+        assert finetune.main(["--resume", killed.name]) == 1
+    finally:
+        rows.write_text(before)
     assert "rows.jsonl is not any more what tiny-" in capfd.readouterr().err
 
 
@@ -234,9 +256,9 @@ def test_a_diverged_loss_is_logged_and_stops_the_run_with_the_reason(
     assert "optimizer.learning_rate" in capsys.readouterr().err
 
 
-def test_a_finished_run_is_not_resumed(finished: tuple[Path, str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_finished_run_is_not_resumed(finished: Finished, capsys: pytest.CaptureFixture[str]) -> None:
     """Its folder may be named instead of its id."""
-    assert finetune.main(["--resume", str(finished[0])]) == 1
+    assert finetune.main(["--resume", str(finished.folder)]) == 1
     assert "there is nothing to resume" in capsys.readouterr().err
 
 
@@ -254,11 +276,16 @@ def test_what_is_not_there_is_said_before_anything_heavy_is_loaded(tmp_path: Pat
 
 
 def test_two_processes_train_together_and_one_writes(recipe: Path) -> None:
-    """Under ``accelerate launch`` each process has its share of the batch; the log has each step once."""
-    launch = "-m accelerate.commands.launch --multi_gpu --num_processes 2 --main_process_port 0"
+    """Started as ``accelerate launch`` starts them, each has its share of the batch; the log has each step once."""
     settings = "--set training.steps=2 --set optimizer.warmup_steps=1"
-    command = [sys.executable, *launch.split(), "-m", "training.finetune", str(recipe), *settings.split()]
-    done = subprocess.run(command, cwd=PROJECT_ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    command = [sys.executable, "-c", TWO_PROCESSES, str(recipe), *settings.split()]
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = str(probe.getsockname()[1])
+    together = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    environment = os.environ | together | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command, cwd=PROJECT_ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     assert done.returncode == 0, done.stdout
     _, run, entries = only_run()
     assert (run.status, run.processes) == ("finished", 2)
