@@ -11,7 +11,7 @@ PUBLISHED_DIR = PROJECT_ROOT / "results" / "published"
 
 @dataclass(frozen=True)
 class Settings:
-    """Folders of one installation."""
+    """Folders of one installation, and who visits it."""
 
     models_dir: Path
     """Searched, with its subfolders, for ``*.gguf`` files (``MODELS_DIR``, default ``models/``)."""
@@ -19,12 +19,20 @@ class Settings:
     """Holds ``responses/``, ``runs/`` and the other records (``RESULTS_DIR``, default ``results/``)."""
     cache_dir: Path
     """What was read from model files, kept so that a file is read once (``CACHE_DIR``, default ``.cache/``)."""
+    public: bool = False
+    """Strangers visit: nobody may train, import or change runs here (``PUBLIC=1``; in a Space by itself)."""
 
     @classmethod
     def from_environment(cls) -> "Settings":
-        """Read the folders from the environment; relative paths count from the project's root."""
+        """Read the environment; relative paths count from the project's root."""
 
         def folder(variable: str, default: str) -> Path:
             return PROJECT_ROOT / Path(os.environ.get(variable) or default).expanduser()
 
-        return cls(folder("MODELS_DIR", "models"), folder("RESULTS_DIR", "results"), folder("CACHE_DIR", ".cache"))
+        public = os.environ.get("PUBLIC")
+        return cls(
+            models_dir=folder("MODELS_DIR", "models"),
+            results_dir=folder("RESULTS_DIR", "results"),
+            cache_dir=folder("CACHE_DIR", ".cache"),
+            public="SPACE_ID" in os.environ if not public else public.lower() not in ("0", "false", "no"),
+        )

@@ -3,8 +3,21 @@
 import os
 from pathlib import Path
 
+from training.runlog import Run
+
 FOLDER = "checkpoints"
 _COMPLETE = "complete"
+
+
+def why_not_resumed(run: Run) -> str | None:
+    """Why nothing can go on with a run, as a sentence; ``None`` when it can be tried."""
+    if run.status == "running":
+        return f"{run.id} is still being trained. Wait for it, or stop it first."
+    if run.origin != "trained":
+        return f"{run.id} was imported: it cannot be resumed here."
+    if run.status == "finished":
+        return f"{run.id} is finished; there is nothing to resume. Start a new run from its recipe."
+    return None
 
 
 def mark_complete(checkpoint: Path) -> None:

@@ -31,13 +31,22 @@ from training.converter import ConverterError, converter
 from training.llama_process import LlamaError, quantize
 from training.next_tokens import COARSE, EXACT, QUANTIZED_BASE, Bound, Mismatch, Reference, compare, of_peft
 from training.recipe import RecipeError, from_settings
-from training.runlog import Export, Run, RunError, RunWriter, read_run, run_folders
+from training.runlog import (
+    ADAPTER_FILE,
+    ADAPTER_FOLDER,
+    ADAPTER_WEIGHTS,
+    Export,
+    Run,
+    RunError,
+    RunWriter,
+    read_run,
+    run_folders,
+)
 from training.settings import cache_dir, results_dir
 
 if TYPE_CHECKING:
     from peft import PeftModel
 
-ADAPTER_FOLDER, ADAPTER_FILE = "adapter", "adapter.gguf"
 QUANTIZATIONS = (
     *("F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q5_K_S", "Q5_1", "Q5_0", "Q4_K_M", "Q4_K_S", "Q4_1", "Q4_0"),
     *("IQ4_NL", "IQ4_XS", "Q3_K_L", "Q3_K_M", "Q3_K_S", "Q2_K"),
@@ -121,9 +130,7 @@ def _run_with_adapter(folder: Path) -> Run:
         raise ExportError(
             f"The run {run.id} was imported, its adapter is not here: export a run that was trained here."
         )
-    if not all(
-        (folder / ADAPTER_FOLDER / name).is_file() for name in ("adapter_config.json", "adapter_model.safetensors")
-    ):
+    if not all((folder / ADAPTER_FOLDER / name).is_file() for name in ("adapter_config.json", ADAPTER_WEIGHTS)):
         raise ExportError(
             f"The run {run.id} has no adapter, because it is not finished: finish it with "
             f"`python -m training.finetune --resume {run.id}`."

@@ -21,7 +21,7 @@ from training import backends, checkpoints, data, quiet_waiting
 from training.base import BaseError, FoundBase, find_base
 from training.chat import ChatError
 from training.recipe import EMBEDDED, Recipe, RecipeError, as_settings, from_settings, read_recipe
-from training.runlog import Ended, Run, RunError, RunWriter, read_run, run_id
+from training.runlog import Ended, Run, RunError, RunWriter, read_run, run_id, trouble, write_whole
 from training.settings import PROJECT_ROOT, results_dir
 
 EXIT_STATUS: dict[Ended, int] = {"finished": 0, "failed": 1, "interrupted": 130}
@@ -58,6 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help="replace a setting"
     )
     parser.add_argument("--resume", metavar="RUN", help="go on with a stopped run: its id or folder")
+    parser.add_argument("--tell", type=Path, metavar="FILE", help="write the run's id to this file once it has one")
     options = parser.parse_args(arguments)
     quiet_waiting()
     if (options.recipe is None) == (options.resume is None):
@@ -67,8 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.resume:
             resumed = find_resumed(options.resume)
-            return finetune(resumed.recipe, resumed)
-        return finetune(read_recipe(options.recipe, options.overrides))
+            return finetune(resumed.recipe, resumed, options.tell)
+        return finetune(read_recipe(options.recipe, options.overrides), tell=options.tell)
     except (RecipeError, BaseError, backends.BackendError, data.DataError, ChatError, RunError, FinetuneError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -77,8 +78,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_STATUS["interrupted"]
 
 
-def finetune(recipe: Recipe, resumed: Resumed | None = None) -> int:
-    """Train, keep everything in the run's folder, export. Returns the exit status."""
+def finetune(recipe: Recipe, resumed: Resumed | None = None, tell: Path | None = None) -> int:
+    """Train, keep everything in the run's folder, export. Returns the exit status.
+
+    ``tell``: a file to write the run's id to as soon as it is known.
+    """
     base = resumed.base if resumed else find_base(recipe.base)  # nothing heavy is loaded for what is not there
     data.check_source(recipe.data)
     backend = backends.choose_backend(recipe)
@@ -91,6 +95,8 @@ def finetune(recipe: Recipe, resumed: Resumed | None = None) -> int:
     if processes.is_main_process:
         writer = RunWriter.reopen(resumed.folder, resumed.step) if resumed else _new_run(recipe, base, backend)
         writer.update(processes=processes.num_processes)
+        if tell is not None:
+            _write_id(tell, writer)
     folder = _shared(writer.folder if writer else None)
     try:
         status = Fit(recipe, base, backend, folder, writer, resumed.checkpoint if resumed else None).run()
@@ -107,12 +113,8 @@ def find_resumed(name: str) -> Resumed:
 
     folder = find_run(name)
     run = read_run(folder)
-    if run.status == "running":
-        raise FinetuneError(f"{run.id} is still being trained. Wait for it, or stop it first.")
-    if run.origin != "trained":
-        raise FinetuneError(f"{run.id} was imported: it cannot be resumed here.")
-    if run.status == "finished":
-        raise FinetuneError(f"{run.id} is finished; there is nothing to resume. Start a new run from its recipe.")
+    if reason := checkpoints.why_not_resumed(run):
+        raise FinetuneError(reason)
     recipe = from_settings(run.recipe)
     if run.data is not None and run.data.revision is not None:
         recipe = replace(recipe, data=replace(recipe.data, revision=run.data.revision))
@@ -142,6 +144,15 @@ def _new_run(recipe: Recipe, base: FoundBase, backend: str) -> RunWriter:
         host=provenance.training_host(),
     )
     return RunWriter.create(results_dir(), run)
+
+
+def _write_id(file: Path, writer: RunWriter) -> None:
+    try:
+        write_whole(file, writer.folder.name.encode())
+    except OSError as error:
+        reason = f"The run's id cannot be written to {file}: {trouble(error)}, and try again."
+        writer.close("failed", reason)
+        raise FinetuneError(reason) from error
 
 
 def _shared(folder: Path | None) -> Path:

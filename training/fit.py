@@ -14,10 +14,19 @@ import transformers
 from training import backends, checkpoints, data
 from training.base import FoundBase
 from training.checkpoints import step_of
-from training.export import ADAPTER_FOLDER
 from training.progress import RunCallback, StopRequest
 from training.recipe import Recipe
-from training.runlog import DataCard, Ended, FilterStep, Run, RunError, RunWriter, read_log, read_run
+from training.runlog import (
+    ADAPTER_FOLDER,
+    DataCard,
+    Ended,
+    FilterStep,
+    Run,
+    RunError,
+    RunWriter,
+    read_log,
+    read_run,
+)
 from training.trainer import encoded, make_trainer
 
 if TYPE_CHECKING:

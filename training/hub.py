@@ -15,17 +15,26 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from training.model_card import ADAPTER_FILE, CHART_FILE, loss_chart, model_card
+from training.model_card import CHART_FILE, loss_chart, model_card
 from training.public import (
     ADAPTER_CONFIG,
-    ADAPTER_WEIGHTS,
     RECIPE_FILE,
     TOKENIZER_FILES,
     public_adapter_config,
     public_recipe,
     public_record,
 )
-from training.runlog import LOG_FILE, RUN_FILE, Run, RunError, read_log, read_run
+from training.runlog import (
+    ADAPTER_FILE,
+    ADAPTER_FOLDER,
+    ADAPTER_WEIGHTS,
+    LOG_FILE,
+    RUN_FILE,
+    Run,
+    RunError,
+    read_log,
+    read_run,
+)
 
 Kind = Literal["model", "dataset"]
 TIMEOUT_S = 10.0
@@ -265,8 +274,9 @@ def _finished_run(folder: Path) -> Run:
         raise HubError(
             f"The run {run.id} is {run.status}, not finished: let it end, or finish it with --resume {run.id}."
         )
-    if not (folder / "adapter" / "adapter_model.safetensors").is_file():
-        raise HubError(f"The run {run.id} has no adapter in {folder / 'adapter'}: train it again, or name another run.")
+    if not (folder / ADAPTER_FOLDER / ADAPTER_WEIGHTS).is_file():
+        missing = folder / ADAPTER_FOLDER
+        raise HubError(f"The run {run.id} has no adapter in {missing}: train it again, or name another run.")
     return run
 
 
@@ -274,7 +284,7 @@ def _published_files(folder: Path, run: Run, repo_id: str) -> dict[str, Path | b
     """What the repository will hold, by name. PEFT reads an adapter from a repository's root."""
     log = read_log(folder)
     chart = loss_chart(log)
-    adapter = folder / "adapter"
+    adapter = folder / ADAPTER_FOLDER
     return {
         "README.md": model_card(run, log, repo_id).encode(),
         **({CHART_FILE: chart.encode()} if chart else {}),

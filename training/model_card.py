@@ -15,10 +15,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from training.public import RECIPE_FILE, without_paths
-from training.runlog import LOG_FILE, RUN_FILE, Log, LogEntry, Run, with_each_step_once
+from training.runlog import ADAPTER_FILE, LOG_FILE, RUN_FILE, Log, LogEntry, Run, with_each_step_once
 
 CHART_FILE = "loss.svg"
-ADAPTER_FILE = "adapter.gguf"
 
 
 def model_card(run: Run, log: Log, repo_id: str = ".") -> str:

@@ -34,8 +34,8 @@ class StopRequest:
     def _note(self, number: int, _: FrameType | None) -> None:
         if self.signal is not None:
             raise KeyboardInterrupt
-        self.signal = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
-        tqdm.write(f"Stopping after this step ({self.signal}); once more to stop at once.")
+        self.signal = "the user" if number == signal.SIGINT else signal.Signals(number).name
+        tqdm.write(f"Stopping after this step, as told by {self.signal}; once more to stop at once.")
 
 
 class RunCallback(TrainerCallback):

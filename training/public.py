@@ -11,9 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from training.runlog import RUN_FILE, Run
+from pydantic import TypeAdapter
 
-ADAPTER_CONFIG, ADAPTER_WEIGHTS, RECIPE_FILE = "adapter_config.json", "adapter_model.safetensors", "recipe.toml"
+from training.recipe_toml import as_toml
+from training.runlog import ADAPTER_FOLDER, RUN_FILE, Run
+
+ADAPTER_CONFIG, RECIPE_FILE = "adapter_config.json", "recipe.toml"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 _NAME = r"(?:[^\s/'\"]|\b'\b)+"
 _PATH = re.compile(  # a blank is within a folder's name if that goes on to a slash; the last name may end there
@@ -21,6 +24,7 @@ _PATH = re.compile(  # a blank is within a folder's name if that goes on to a sl
 )
 _IS_PATH = re.compile(r"(?:~[\w.-]*|\.{0,2})/")
 _HOMES = ("/home", "/Users")
+_RUN = TypeAdapter(Run)
 
 
 def without_paths(content: Any) -> Any:
@@ -48,24 +52,22 @@ def public_record(folder: Path) -> bytes:
     return _json(record)
 
 
+def public_run(run: Run) -> Run:
+    """The run as a stranger may see it, but for the data's examples: of each path the last name."""
+    return _RUN.validate_python(without_paths(_RUN.dump_python(run)))
+
+
 def public_adapter_config(folder: Path, run: Run) -> bytes:
     """PEFT's settings with the base as people know it, not where it lay on this machine."""
-    config = without_paths(json.loads((folder / "adapter" / ADAPTER_CONFIG).read_text(encoding="utf-8")))
+    config = without_paths(json.loads((folder / ADAPTER_FOLDER / ADAPTER_CONFIG).read_text(encoding="utf-8")))
     if run.base is not None:
         config["base_model_name_or_path"] = run.base.model
     return _json(config)
 
 
 def public_recipe(recipe: Mapping[str, Any]) -> bytes:
-    """A resolved recipe as TOML. JSON's strings, numbers, booleans and lists are written the same there."""
-    lines: list[str] = []
-    sections = {name: value for name, value in recipe.items() if isinstance(value, Mapping)}
-    for name, section in {"": {key: recipe[key] for key in recipe if key not in sections}, **sections}.items():
-        lines += [f"\n[{name}]"] if name else []
-        for key, value in section.items():
-            if value is not None:
-                lines.append(f"{key} = {json.dumps(without_paths(value), ensure_ascii=False)}")
-    return "\n".join([*lines, ""]).replace("\x7f", r"\u007f").encode()
+    """A resolved recipe as TOML, paths cut to their last names."""
+    return as_toml(without_paths(recipe)).encode()
 
 
 def _json(content: Any) -> bytes:

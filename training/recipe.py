@@ -35,7 +35,7 @@ def _speakable(name: str) -> str:
 
 # TOML tells 60 from "60" and from 60.0, so nothing is converted but a whole number that stands where any number may
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-Positive = Annotated[int, Field(strict=True, ge=1)]
+Positive = Annotated[int, Field(strict=True, ge=1, le=10**9)]  # more is a slip, and forms need a bound
 NotNegative = Annotated[int, Field(strict=True, ge=0)]
 Text = Annotated[str, AfterValidator(_one_line)]
 
@@ -166,16 +166,16 @@ def _defaults() -> dict[str, Any]:
 _DEFAULTS = _defaults()
 
 
-def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+def read_recipe(path: Path, overrides: Sequence[str] = (), start: Path | None = None) -> Recipe:
     """Read a recipe; ``overrides`` such as ``lora.rank=32`` replace settings. Raises ``RecipeError`` with every fault.
 
-    Paths in the file count from its folder, paths in overrides from the current one.
+    Paths in the file count from its folder, paths in overrides from ``start``, or else from the current folder.
     """
     settings = _with_places(recipe_faults.parsed(path), lambda place: located(place, path.parent))
     faults: list[str] = []
     for text in overrides:
         try:
-            override = _with_places(recipe_faults.override(text), lambda place: located(place, Path.cwd()))
+            override = _with_places(recipe_faults.override(text), lambda place: located(place, start or Path.cwd()))
         except RecipeError as error:
             faults.append(str(error))
         else:

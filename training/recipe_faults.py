@@ -31,6 +31,7 @@ _REMEDIES = {
     "tuple_type": 'it must be a list, such as ["one", "two"]',
     "dataclass_type": "it must be a section with settings of its own",
     "greater_than_equal": "it must be at least {ge}",
+    "less_than_equal": "it must be at most {le}",
     "greater_than": "it must be more than {gt}",
     "less_than": "it must be less than {lt}",
     "too_short": "it must not be empty",

@@ -1,9 +1,13 @@
-"""Who writes a run: a lock on ``run.lock``, held as long as the writing process lives and not a moment longer."""
+"""Who writes a run: a lock on ``run.lock``, held as long as the writing process lives and not a moment longer.
+
+The file holds the process id.
+"""
 
 import errno
 import fcntl
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from training.run_record import RunError
@@ -31,6 +35,14 @@ def is_held(folder: Path) -> bool:
         os.close(descriptor)
 
 
+def holder(folder: Path) -> int | None:
+    """Process id of who holds the lock. ``None`` when nobody does, or it is not known who."""
+    if is_held(folder):
+        with suppress(OSError, ValueError):
+            return int((folder / LOCK_FILE).read_bytes())
+    return None
+
+
 def hold(folder: Path) -> int:
     """Take the lock, which the system releases when the process ends, however it does; give it back to ``let_go``.
 
@@ -40,17 +52,22 @@ def hold(folder: Path) -> int:
     _held.add(descriptor)
     for _ in range(10):  # a reader that asks whether the run lives holds it for a moment
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(descriptor)
+            note_holder(descriptor, os.getpid())
             return descriptor
         except BlockingIOError:
             time.sleep(0.05)
-        except OSError as error:
-            if error.errno in (errno.ENOTSUP, errno.ENOSYS, errno.ENOLCK):  # such as a mounted bucket
-                return descriptor
+        except OSError:
             let_go(descriptor)
             raise
     let_go(descriptor)
     raise RunError(f"The run {folder.name} is still being written by another process: wait for it, or stop it first.")
+
+
+def note_holder(descriptor: int, pid: int) -> None:
+    """Say which process has the lock: one that ``hold``'s caller has given the descriptor to. Raises ``OSError``."""
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, str(pid).encode(), 0)
 
 
 def let_go(descriptor: int) -> None:
@@ -58,6 +75,14 @@ def let_go(descriptor: int) -> None:
     if descriptor in _held:
         _held.remove(descriptor)
         os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in (errno.ENOTSUP, errno.ENOSYS, errno.ENOLCK):  # such as a mounted bucket
+            raise
 
 
 def _let_all_go() -> None:

@@ -143,6 +143,8 @@ class Run:
     """Of that file's content, so that a second import of it is noticed."""
     notes: str | None = None
     """What a reader must know, for example what is not recorded."""
+    archived: bool = False
+    """Put aside by the user: not in the list and not in the arena unless asked for."""
     format: int = FORMAT_VERSION
 
 

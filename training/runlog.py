@@ -44,6 +44,9 @@ from training.run_record import (
 )
 
 __all__ = [
+    "ADAPTER_FILE",
+    "ADAPTER_FOLDER",
+    "ADAPTER_WEIGHTS",
     "ANSWER_WORDS_BIN",
     "FORMAT_VERSION",
     "LOCK_FILE",
@@ -63,7 +66,9 @@ __all__ = [
     "Status",
     "TrainingHost",
     "append_whole",
+    "entry_in",
     "is_held",
+    "left_out",
     "read_log",
     "read_run",
     "run_folders",
@@ -72,6 +77,10 @@ __all__ = [
 ]
 
 RUN_FILE, LOG_FILE = "run.json", "log.jsonl"
+ADAPTER_FOLDER, ADAPTER_WEIGHTS = "adapter", "adapter_model.safetensors"
+"""In PEFT's form."""
+ADAPTER_FILE = "adapter.gguf"
+"""The same as llama.cpp reads it."""
 
 Ended = Literal["finished", "failed", "interrupted"]
 
@@ -202,16 +211,29 @@ def read_log(folder: Path) -> Log:
             for number, line in enumerate(file, start=1):
                 if line.isspace():
                     continue
-                try:
-                    entries.append(_ENTRY.validate_json(line))
-                except ValidationError:
-                    cut = "is cut off" if not line.endswith(b"\n") else "is not an entry of a training log"
-                    problems.append(f"Line {number} of {LOG_FILE} {cut} and was left out.")
+                if entry := entry_in(line):
+                    entries.append(entry)
+                else:
+                    problems.append(left_out(number, line))
     except FileNotFoundError:
         pass
     except OSError as error:
         raise RunError(_unreadable(folder / LOG_FILE, error)) from error
     return Log(tuple(entries), tuple(problems))
+
+
+def entry_in(line: bytes) -> LogEntry | None:
+    """What a line of the log says; ``None`` when it is no entry."""
+    try:
+        return _ENTRY.validate_json(line)
+    except ValidationError:
+        return None
+
+
+def left_out(number: int, line: bytes) -> str:
+    """What to say of a line that is no entry; ``number`` counts from 1."""
+    cut = "is cut off" if not line.endswith(b"\n") else "is not an entry of a training log"
+    return f"Line {number} of {LOG_FILE} {cut} and was left out."
 
 
 def with_each_step_once(entries: Iterable[LogEntry]) -> Iterator[LogEntry]:

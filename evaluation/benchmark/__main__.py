@@ -47,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _list(settings)
         if options.resume:
             _refuse_changes(options)
+            refuse_second(settings.results_dir)
             benchmark = _find(settings.results_dir, options.resume)
         else:
             benchmark = _create(settings.results_dir, _plan(options, settings))

@@ -28,7 +28,8 @@ from pydantic import TypeAdapter, ValidationError
 from evaluation.benchmark.plan import Plan, from_json, to_json
 from evaluation.settings import PROJECT_ROOT
 from evaluation.store import to_json_text
-from training.run_lock import LOCK_FILE, hold, is_held, let_go
+from training.launch import training_now
+from training.run_lock import hold, holder, is_held, let_go
 from training.runlog import RunError, new_folder, subfolders, trouble, write_whole
 
 PLAN_FILE, PROGRESS_FILE, OUTPUT_FILE = "benchmark.json", "progress.json", "output.log"
@@ -122,7 +123,9 @@ def running(results_dir: Path) -> Benchmark | None:
 
 
 def refuse_second(results_dir: Path) -> None:
-    """Raises ``BenchmarkError`` while one runs."""
+    """Raises ``BenchmarkError`` while one runs, or something is trained."""
+    if trained := training_now(results_dir):
+        raise BenchmarkError(f"{trained} is being trained on this machine: wait for its end, or interrupt it first.")
     other = running(results_dir)
     if other is not None:
         raise BenchmarkError(f"The benchmark {other.plan.name} is running: wait for it, or cancel it first.")
@@ -148,7 +151,7 @@ def start(results_dir: Path, benchmark: str, again: bool = False) -> None:
         )
     deadline = time.monotonic() + START_PATIENCE_S
     while process.poll() is None and time.monotonic() < deadline:
-        if is_held(folder) and _pid(folder) == process.pid:
+        if holder(folder) == process.pid and read(folder).progress.status == "running":
             return
         time.sleep(0.05)
     if process.returncode == 0:
@@ -161,8 +164,8 @@ def start(results_dir: Path, benchmark: str, again: bool = False) -> None:
 
 def cancel(folder: Path) -> None:
     """Ask its process to stop; the answer being written is thrown away. Harmless when none runs."""
-    pid = _pid(folder)
-    if pid is not None and is_held(folder) and _runs_a_benchmark(pid):
+    pid = holder(folder)
+    if pid is not None and _runs_a_benchmark(pid):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
 
@@ -179,11 +182,7 @@ def held(results_dir: Path, folder: Path) -> Iterator[None]:
             except RunError:
                 refuse_second(results_dir)
                 raise BenchmarkError("Another benchmark is just starting: wait for it, or cancel it first.") from None
-            # Whoever reads the process id finds a benchmark that says it is running.
             write_progress(folder, replace(read(folder).progress, status="running", now="Starting", reason=None))
-            for lock in (machine, benchmark):
-                os.ftruncate(lock, 0)
-                os.pwrite(lock, str(os.getpid()).encode(), 0)
         yield
     finally:
         let_go(benchmark)
@@ -229,13 +228,6 @@ def _read_progress(folder: Path, plan: Plan) -> Progress:
         reason = "Its process has ended without saying so: it was killed, or the machine stopped."
         return replace(progress, status="interrupted", now=None, seconds_left=None, reason=reason)
     return progress
-
-
-def _pid(folder: Path) -> int | None:
-    try:
-        return int((folder / LOCK_FILE).read_bytes())
-    except (OSError, ValueError):
-        return None
 
 
 def _runs_a_benchmark(pid: int) -> bool:

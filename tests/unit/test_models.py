@@ -520,6 +520,18 @@ def test_runs_that_come_with_the_project_are_offered(folders: Folders) -> None:
     assert not catalog.unusable
 
 
+def test_archived_run_is_not_offered(folders: Folders) -> None:
+    """Its adapter is neither a model nor named as unusable, and comes back with the run."""
+    base = write_gguf(folders.models / "a.gguf")
+    folder = write_run(folders, base, "aside", archived=True)
+    catalog = folders.discover()
+    assert [model.name for model in added(catalog)] == ["Tiny 1M Instruct"] and not catalog.unusable
+    writer = RunWriter.amend(folder)
+    writer.update(archived=False)
+    writer.release()
+    assert [model.name for model in added(folders.discover())] == ["Tiny 1M Instruct", "Tiny 1M Instruct + aside"]
+
+
 def test_only_a_finished_run_says_when_it_finished(folders: Folders) -> None:
     """Adapters of failed and interrupted runs are offered too, but do not count as finished."""
     base = write_gguf(folders.models / "a.gguf")

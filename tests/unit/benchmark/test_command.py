@@ -7,6 +7,9 @@ import pytest
 from evaluation.benchmark.__main__ import duration, main
 from evaluation.benchmark.choose import ChoiceError, choose_models
 from tests.fake_engine import chat_model
+from tests.finished_run import make_run
+from tests.trainer import trained_by_another
+from training.runlog import RunWriter
 
 MODELS = [
     chat_model("SmolLM2 135M"),
@@ -57,6 +60,18 @@ def test_all_faults_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().err.startswith("--models, --max-tokens: not with --resume")
     assert main(["--resume", "x"]) == 1
     assert "There is no benchmark x" in capsys.readouterr().err
+
+
+def test_nothing_is_measured_beside_a_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its times would be those of a busy machine. Nothing is begun."""
+    writer = RunWriter.amend(make_run(tmp_path, name="seafarer"))
+    writer.update(status="running")
+    with trained_by_another(writer.folder):
+        for arguments in (["--models", "SmolLM2 135M Instruct", "--prompts", "study"], ["--resume", "begun"]):
+            assert main(arguments) == 1
+            assert "seafarer is being trained on this machine" in capsys.readouterr().err
+    writer.release()
+    assert not (tmp_path / "results" / "benchmarks").exists()
 
 
 def test_list(capsys: pytest.CaptureFixture[str]) -> None:
