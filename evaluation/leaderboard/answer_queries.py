@@ -92,6 +92,24 @@ HOSTS = """
     ORDER BY count(*) FILTER (origin = 'benchmark') DESC, answers DESC, host_key
 """
 
+MEASURED = """
+    WITH wanted AS (
+        SELECT model FROM models
+        WHERE adapter_run = $run OR list_contains($adapters::VARCHAR[], split_part(model_key, '+', 2))
+            OR list_contains($merged::VARCHAR[], model_key)
+    ), counts AS (
+        SELECT context, host, count(*) AS answers
+        FROM answers
+        WHERE is_record AND NOT warm_up AND left_out IS DISTINCT FROM 'answered again'
+            AND model IN (FROM wanted)
+        GROUP BY ALL
+    )
+    SELECT benchmark, host_key, sum(answers)::BIGINT AS answers
+    FROM counts JOIN contexts USING (context) JOIN hosts USING (host)
+    GROUP BY ALL
+    ORDER BY answers DESC, benchmark, host_key
+"""
+
 CHOICES = f"""
     WITH combinations AS (
         SELECT context, prompt, model, count(*) AS answers, max(asked_at) AS newest

@@ -22,7 +22,7 @@ import duckdb
 from evaluation.leaderboard import answer_queries as queries
 from evaluation.leaderboard.answer_table import AnswerTable, Source
 from evaluation.leaderboard.bad_lines import problems_in
-from evaluation.leaderboard.selection import HostFacts, Selection
+from evaluation.leaderboard.selection import HostFacts, Measured, Selection
 from evaluation.leaderboard.stored_files import StoredFiles
 from evaluation.record_folder import Problem
 from evaluation.records import AnswerLoss, Response
@@ -30,7 +30,7 @@ from evaluation.records import AnswerLoss, Response
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["AnswerText", "Answers", "HostFacts", "Selection"]
+__all__ = ["AnswerText", "Answers", "HostFacts", "Measured", "Selection"]
 
 TEXTS_PER_MODEL = 20
 """A reader looks at so many answers to one prompt at most: the newest ones."""
@@ -81,6 +81,16 @@ class Answers:
     def hosts(self) -> list[HostFacts]:
         """Those with most benchmark answers first."""
         return list(self._known("hosts", lambda: [HostFacts(*row) for row in self._run(queries.HOSTS).fetchall()]))
+
+    def measured(self, run: str, adapters: Sequence[str] = (), merged: Sequence[str] = ()) -> tuple[Measured, ...]:
+        """Where the model of a training run was asked, most answers first: the models that name the run, those whose
+        key has one of ``adapters`` behind the base's part, and those whose key is one of ``merged``."""
+
+        def find() -> tuple[Measured, ...]:
+            rows = self._run(queries.MEASURED, run=run, adapters=list(adapters), merged=list(merged)).fetchall()
+            return tuple(Measured(*row) for row in rows)
+
+        return self._known(("measured", run, *adapters, "merged", *merged), find)
 
     def choices(self, host: str) -> "pd.DataFrame":
         """What can be selected on a host: ``origin``, ``benchmark``, ``prompt_set``, ``prompt_key``, ``prompt`` (text),

@@ -38,3 +38,15 @@ class HostFacts:
     answers: int
     published: bool
     """Whether its answers are all published ones, single runs without raw times."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Where a training run's model was asked."""
+
+    benchmark: str | None
+    """Its id; ``None``: the arena, or wherever else outside of benchmarks."""
+    host: str
+    """Key of the machine."""
+    answers: int
+    """All that are stored but the warm-ups, and the flawed ones of a benchmark that were asked once more."""
