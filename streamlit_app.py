@@ -9,5 +9,6 @@ st.navigation(
         st.Page("dashboard/app_pages/arena.py", title="Arena", icon=":material/compare:", default=True),
         st.Page("dashboard/app_pages/leaderboard.py", title="Leaderboard", icon=":material/leaderboard:"),
         st.Page("dashboard/app_pages/benchmark.py", title="Benchmark", icon=":material/speed:"),
+        st.Page("dashboard/app_pages/training.py", title="Training", icon=":material/model_training:"),
     ]
 ).run()

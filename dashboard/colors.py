@@ -1,7 +1,7 @@
 """The color of a model, the same on every page."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 
 PALETTE = (
@@ -24,9 +24,21 @@ def model_colors(known: Iterable[str], others: Iterable[str] = ()) -> dict[str, 
     """
     first = sorted(set(known))
     colors: dict[str, str] = {}
+    taken: Counter[str] = Counter()
     for key in (*first, *sorted(set(others).difference(first))):
-        start = int(sha256(key.encode()).hexdigest()[:8], 16)
-        taken = Counter(colors.values())
-        candidates = [PALETTE[(start + step) % len(PALETTE)] for step in range(len(PALETTE))]
-        colors[key] = min(candidates, key=lambda color: taken[color])
+        start = int(sha256(key.encode()).hexdigest()[:8], 16) % len(PALETTE)
+        colors[key] = _least_taken(start, taken)
     return colors
+
+
+def apart(wanted: Mapping[str, str]) -> dict[str, str]:
+    """The colors wanted, except where an earlier key has the same one: there the next that fewest keys have."""
+    taken: Counter[str] = Counter()
+    return {key: _least_taken(PALETTE.index(color), taken) for key, color in wanted.items()}
+
+
+def _least_taken(start: int, taken: Counter[str]) -> str:
+    """Counts it as taken, too."""
+    color = min((*PALETTE[start:], *PALETTE[:start]), key=lambda each: taken[each])
+    taken[color] += 1
+    return color

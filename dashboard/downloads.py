@@ -1,5 +1,6 @@
 """Tables and charts as files: CSV and Parquet for programs, PNG and SVG for people; made at the click."""
 
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
@@ -37,27 +38,41 @@ def _on_paper(spec: dict[str, Any]) -> dict[str, Any]:
     return {**spec, "width": CHART_WIDTH_PX, "background": "white", "padding": 16}
 
 
-def download_table(table: pd.DataFrame, name: str, key: str) -> None:
-    """Buttons for a table; ``name`` is that of the files, without ending."""
+def download_table(table: Callable[[], pd.DataFrame], name: str, key: str) -> None:
+    """Buttons for a table, which is made at the click; ``name`` is that of the files, without ending."""
     _button("CSV", "csv", "text/csv", to_csv, table, name, key)
     _button("Parquet", "parquet", "application/vnd.apache.parquet", to_parquet, table, name, key)
 
 
-def download_chart(spec: dict[str, Any], table: pd.DataFrame, name: str, key: str) -> None:
-    """Buttons for a chart, given as a Vega-Lite specification with its data inside, and for the ``table`` it shows."""
+def download_chart(spec: Callable[[], dict[str, Any]], table: Callable[[], pd.DataFrame], name: str, key: str) -> None:
+    """Buttons for a chart, as a Vega-Lite specification with its data inside, and for the ``table`` it shows; both are
+    made at the click."""
     _button("PNG", "png", "image/png", to_png, spec, name, key)
     _button("SVG", "svg", "image/svg+xml", to_svg, spec, name, key)
     download_table(table, name, key)
 
 
-def _button(label: str, ending: str, mime: str, make: Any, source: Any, name: str, key: str) -> None:
+def download_file(label: str, make: Callable[[], bytes], name: str, mime: str, key: str) -> None:
+    """A button for a file, which is made at the click."""
     st.download_button(
         label,
-        lambda: make(source),
-        file_name=f"{name}.{ending}",
+        make,
+        file_name=name,
         mime=mime,
         icon=":material/download:",
-        key=f"{key}_{ending}",
+        key=key,
         on_click="ignore",
         width="stretch",
     )
+
+
+def _button(
+    label: str,
+    ending: str,
+    mime: str,
+    written: Callable[[Any], bytes],
+    source: Callable[[], Any],
+    name: str,
+    key: str,
+) -> None:
+    download_file(label, lambda: written(source()), f"{name}.{ending}", mime, f"{key}_{ending}")

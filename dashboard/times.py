@@ -21,6 +21,17 @@ def local_clock(seconds_utc: float) -> str:
     return f"{moment:%H:%M}" if moment.date() == datetime.now(moment.tzinfo).date() else local_time(seconds_utc)
 
 
+def duration(seconds: float) -> str:
+    """A duration that was measured: ``4.2 s``, ``42 s``, ``13 min 32 s``, ``5 h 07 min``."""
+    whole = round(seconds)
+    if whole < MINUTE_S:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
+    minutes, rest = divmod(whole, MINUTE_S)
+    if whole < HOUR_S:
+        return f"{minutes} min {rest:02} s"
+    return f"{whole // HOUR_S:,} h {minutes % 60:02} min"
+
+
 def about(seconds: float) -> str:
     """A duration that was only estimated: ``about 40 seconds``, ``about 38 minutes``, ``about 2.5 hours``."""
     if seconds < 0.9 * MINUTE_S:

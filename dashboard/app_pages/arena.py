@@ -10,6 +10,7 @@ from dashboard.arena.panes import default_pane_count, draw_catalog, pick_panes
 from dashboard.arena.settings import shared_settings
 from dashboard.benchmark.notice import draw_notice
 from dashboard.colors import model_colors
+from dashboard.training.neighbour import draw_neighbour
 from evaluation.models import Catalog
 from evaluation.transcript import to_json, to_markdown
 
@@ -32,6 +33,7 @@ def draw_arena(catalog: Catalog) -> None:
     conversation = state.conversation()
     actions = draw_head()
     draw_notice()
+    draw_neighbour()
     panes = pick_panes(catalog, shared)
     stop = draw_input(panes)
     state.carry_out_wish(panes)

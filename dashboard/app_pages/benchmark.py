@@ -7,6 +7,7 @@ from dashboard.benchmark import actions
 from dashboard.benchmark.earlier import draw_earlier
 from dashboard.benchmark.form import draw_form
 from dashboard.benchmark.watch import draw_running
+from dashboard.machine import why_taken
 
 
 def main() -> None:
@@ -20,7 +21,7 @@ def main() -> None:
     actions.draw_fault()
     if running is not None:
         draw_running(running)
-    blocked = actions.why_not(running)
+    blocked = why_taken(running)
     draw_form(services.catalog(), blocked)
     draw_earlier(running, blocked)
 

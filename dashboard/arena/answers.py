@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from dashboard import run_links
 from dashboard.arena import state
 from dashboard.arena.answer_text import as_markdown, as_plain, shortened
 from dashboard.arena.conversation import Answer, Conversation, Round
@@ -148,9 +149,10 @@ def _draw_cards(each: Round, index: int, columns: int, colors: dict[str, str], i
 
 def _draw_head(answers: list[Answer], colors: dict[str, str]) -> None:
     model = answers[-1].model
+    name = f"**{as_plain(model.name)}**"
     again = f" · answer {len(answers)}" if len(answers) > 1 else ""
     st.markdown(
-        f':color[●]{{foreground="{colors[model.key]}"}} **{as_plain(model.name)}** '
+        f':color[●]{{foreground="{colors[model.key]}"}} {run_links.in_text(model.adapter_run, name)} '
         f":gray[:small[{as_plain(model.quantization)}{again}]]"
     )
 

@@ -30,7 +30,10 @@ def apply_link(catalog: Catalog) -> None:
     Call before any widget of the page is drawn.
     """
     models, prompt = st.query_params.get("models", ""), st.query_params.get("prompt", "")
-    if not (models or prompt) or st.session_state.get(APPLIED) == (models, prompt):
+    if not (models or prompt):
+        st.session_state.pop(APPLIED, None)  # the same link may be followed again
+        return
+    if st.session_state.get(APPLIED) == (models, prompt):
         return
     st.session_state[APPLIED] = (models, prompt)
     known = {model.key for model in catalog.models}

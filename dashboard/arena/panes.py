@@ -5,6 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from dashboard import run_links
 from dashboard.arena.answer_text import as_plain
 from dashboard.arena.conversation import Pane, spread_seeds
 from dashboard.arena.settings import PANE_COUNT, own_settings
@@ -69,6 +70,8 @@ def pick_panes(catalog: Catalog, shared: Sampling) -> list[Pane]:
             )
             with st.popover("", icon=":material/tune:", help=f"Settings of pane {pane + 1}", width="content"):
                 sampling = own_settings(pane, shared)
+                if adapter := models[chosen].adapter:
+                    run_links.draw_run(adapter.run)
         if count > 2:  # a narrow picker cuts off the end of the name, which is where fine-tunes differ
             column.caption(as_plain(model_label(models[chosen])))
         panes.append(Pane(models[chosen], sampling))

@@ -7,21 +7,13 @@ import streamlit as st
 
 from dashboard import services
 from dashboard.arena.answer_text import as_plain
+from dashboard.machine import Taken, take
 from evaluation.benchmark import folder
 from evaluation.benchmark.folder import Benchmark, BenchmarkError
 from evaluation.benchmark.plan import Plan
 
 FAULT = "benchmark_fault"
 STOPPING = "benchmark_stopping"
-
-
-def why_not(running: Benchmark | None) -> str | None:
-    """Why no benchmark can be started now, as a sentence; ``None`` when one can."""
-    if running is not None:
-        return "A benchmark is running: wait for its end, or cancel it."
-    if services.engine().busy:
-        return "The arena is answering somebody: a benchmark can be started when it is done."
-    return None
 
 
 def start(plan: Plan) -> None:
@@ -65,12 +57,9 @@ def draw_fault() -> None:
 
 @contextmanager
 def _having_the_machine() -> Iterator[None]:
-    """Make sure of it: nobody else computes, and the arena's idle models give their memory back."""
     try:
-        if reason := why_not(services.running_benchmark()):
-            raise BenchmarkError(reason)
-        services.engine().release_idle()
+        take()
         forget_stopping()
         yield
-    except BenchmarkError as error:
+    except (BenchmarkError, Taken) as error:
         st.session_state[FAULT] = str(error)

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import services
+from dashboard import run_links, services
 from dashboard.arena.answer_text import as_plain
 from dashboard.benchmark import actions
 from dashboard.benchmark.commands import draw_resume_command, draw_start_command
@@ -45,7 +45,7 @@ def _draw_one(benchmark: Benchmark, blocked: str | None) -> None:
     look = LOOKS[progress.status]
     about = (
         local_time(plan.created_at),
-        ", ".join(as_plain(model.name) for model in plan.models),
+        ", ".join(run_links.in_text(model.adapter_run, as_plain(model.name)) for model in plan.models),
         " and ".join(as_plain(each.name) for each in plan.prompt_sets),
         f"{counted(len(plan.prompts), 'prompt')}, {counted(plan.repeats, 'repeat')}",
     )

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import services
+from dashboard import run_links, services
 from dashboard.arena.answer_text import as_plain
 from dashboard.arena.panes import model_label, newest_family
 from dashboard.benchmark import actions
@@ -62,6 +62,7 @@ def _pick_models(catalog: Catalog) -> list[ChatModel]:
         placeholder="Choose models",
         wrap=True,
     )
+    run_links.draw_runs({a.run: models[key].name for key in chosen if (a := models[key].adapter)})
     return [models[key] for key in chosen]
 
 

@@ -1,4 +1,7 @@
-"""Which machine and which of its answers: the choices of the page, and its address ``?host=…&benchmark=…``."""
+"""Which machine and which of its answers: the choices of the page, and its address ``?host=…&benchmark=…``.
+
+A link may add ``&run=…``: only the models of that training run then, and those that they are compared with.
+"""
 
 import pandas as pd
 import streamlit as st
@@ -27,8 +30,11 @@ ORIGIN_NAMES = {"arena": "Arena", "benchmark": "Benchmark", "published": "Publis
 
 def apply_address() -> None:
     """Choose what the address names, when it was not this page that wrote it. Call before any widget is drawn."""
+    run = st.query_params.get("run")
     wanted = (st.query_params.get("host"), st.query_params.get("benchmark"))
-    if wanted == (None, None) or wanted == st.session_state.get(ADDRESS):
+    if run is not None:
+        st.session_state[RUNS], st.session_state[MODELS] = [run], []
+    elif wanted == (None, None) or wanted == st.session_state.get(ADDRESS):
         return
     for key, value in zip((HOST, BENCHMARK), wanted, strict=True):
         if value is not None:

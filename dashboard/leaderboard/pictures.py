@@ -189,4 +189,4 @@ def _show(spec: dict[str, Any], name: str, alt: str, on_click: Callable[[str], N
 
 def _downloads(spec: dict[str, Any], table: pd.DataFrame, name: str, view: View) -> None:
     with st.popover("Download", icon=":material/download:", key=f"leaderboard_download_{name}"):
-        download_chart(spec, table, f"{name}-{view.host.key}", f"leaderboard_{name}")
+        download_chart(lambda: spec, lambda: table, f"{name}-{view.host.key}", f"leaderboard_{name}")

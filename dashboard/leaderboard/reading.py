@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 import streamlit as st
 
+from dashboard import run_links
 from dashboard.arena.answer_text import as_markdown, as_plain, shortened
 from dashboard.leaderboard import data
 from dashboard.leaderboard.data import View
@@ -112,12 +113,17 @@ def _read(view: View, wanted: Wanted) -> None:
             with st.container(border=True):
                 answer = _answer(texts.get(key, []), repeat, clicked)
                 st.markdown(
-                    f':color[●]{{foreground="{view.colors[key]}"}} **{as_plain(view.labels[key])}**  \n'
+                    f':color[●]{{foreground="{view.colors[key]}"}} {_name(view, key)}  \n'
                     f":gray[:small[{as_plain(_figures(cells.loc[key]))}]]"
                 )
                 if answer and repeat is not None and answer.repeat != repeat:
                     st.caption(f"No repeat {repeat + 1} of it counts. This is {_which(answer)}.")
                 st.markdown(_text(answer, view.host.published), anchors=False)
+
+
+def _name(view: View, key: str) -> str:
+    run = next(row.adapter_run for row in view.measured.board.rows if row.model_key == key)
+    return run_links.in_text(run, f"**{as_plain(view.labels[key])}**")
 
 
 def _pick_repeat(answers: list[AnswerText], clicked: AnswerText | None) -> int | None:

@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 from pandas.io.formats.style import Styler
 
+from dashboard import run_links
 from dashboard.downloads import download_table
 from dashboard.leaderboard.data import View
 from evaluation.leaderboard.board import EXACT, PER_LOAD, Board, Row
@@ -111,7 +112,7 @@ def draw_table(view: View) -> None:
         with st.container(horizontal=True, width="content", gap="small"):
             figures = _pick_columns(known)
             with st.popover("Download", icon=":material/download:"):
-                download_table(tidy(view), f"leaderboard-{view.host.key}", "leaderboard_table")
+                download_table(lambda: tidy(view), f"leaderboard-{view.host.key}", "leaderboard_table")
     st.dataframe(
         styled(board, view.labels, view.colors, figures),
         hide_index=True,
@@ -121,6 +122,7 @@ def draw_table(view: View) -> None:
         alt="One row per model: medians of its figures with their 95% intervals",
     )
     st.caption(_legend(board, {figure.key for figure in figures}))
+    run_links.draw_runs({row.adapter_run: row.name for row in board.rows if row.adapter_run})
 
 
 def _pick_columns(known: list[Figure]) -> list[Figure]:

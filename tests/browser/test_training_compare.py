@@ -1,0 +1,39 @@
+"""Two published runs compared as a visitor does it: chosen on the page, one difference read."""
+
+import re
+
+from playwright.sync_api import Page, expect
+
+from evaluation.settings import PUBLISHED_DIR
+from scripts.live_app import LiveApp
+
+START_MS = 20_000
+STEPS = 120
+
+
+def test_rank_16_and_rank_32_differ_in_one_thing_that_matters(app: LiveApp, page: Page) -> None:
+    """The visitor comes with one run in the address and adds the other; the page says what differs and what came of
+    it, draws the losses' differences step by step, and folds away what is equal."""
+    first = next(path.name for path in (PUBLISHED_DIR / "runs").glob("r16-120steps-20*"))
+    page.goto(f"{app.url}/training?run={first}")
+    expect(page.get_by_role("heading", name="Training")).to_be_visible(timeout=START_MS)
+    expect(page.get_by_role("heading", name="Compare")).to_have_count(0)
+    chosen = page.get_by_test_id("stMultiSelect").filter(has_text="r16-120steps")
+    chosen.get_by_role("combobox").fill("r32")
+    page.get_by_role("option", name="r32", exact=True).click()
+    page.keyboard.press("Escape")  # the open list hides the rest of the page from those who cannot see
+
+    expect(page.get_by_role("heading", name="Compare")).to_be_visible(timeout=START_MS)
+    expect(page.get_by_text("They differ in one thing that matters: LoRA rank 16 → 32 (alpha follows")).to_be_visible()
+    expect(page.get_by_text("changed at once")).to_have_count(0)
+    table = page.get_by_test_id("stTable").filter(has_text="What differs")
+    expect(table.locator("tr", has_text="LoRA rank")).to_have_text(re.compile(r"LoRA rank\s*16\s*32"))
+    expect(table.locator("tr", has_text="Learning rate")).to_have_count(0)
+    expect(page.get_by_text(f"At the {STEPS} steps where both saw the same batch, r32's loss is lower")).to_be_visible()
+    differences = page.get_by_label("Differences in loss, step by step", exact=True)
+    expect(differences.locator("[aria-roledescription=circle]")).to_have_count(STEPS, timeout=START_MS)
+
+    page.get_by_text(re.compile(r"What is equal \(\d\d\)")).click()
+    expect(page.locator("tr", has_text="Learning rate").filter(has_text="0.0002")).to_be_visible()
+    assert page.url.count("run=") == 2
+    expect(page.get_by_test_id("stException")).to_have_count(0)
