@@ -44,6 +44,13 @@ def open_benchmark(page: Page, url: str) -> None:
     expect(page.get_by_role("button", name="Start", exact=True)).to_be_enabled(timeout=ANSWER_TIMEOUT_MS)
 
 
+def open_training(page: Page, url: str) -> None:
+    """Two runs of equal length, of which one has twice the rank."""
+    runs = [next((PROJECT_ROOT / "results/published/runs").glob(f"{name}-2*")).name for name in ("r16-120steps", "r32")]
+    page.goto(f"{url}/training?run={'&run='.join(runs)}")
+    expect(page.get_by_role("heading", name="Compare")).to_be_visible(timeout=ANSWER_TIMEOUT_MS)
+
+
 @dataclass(frozen=True)
 class View:
     """A browser window to look through, and what is opened in it."""
@@ -63,6 +70,9 @@ VIEWS = (
     View("leaderboard-dark", 1440, 900, "dark", open_leaderboard),
     View("leaderboard-phone", PHONE_WIDTH, 844, "light", open_leaderboard),
     View("benchmark-light", 1440, 900, "light", open_benchmark),
+    View("training-light", 1440, 900, "light", open_training),
+    View("training-dark", 1440, 900, "dark", open_training),
+    View("training-phone", PHONE_WIDTH, 844, "light", open_training),
 )
 
 
@@ -77,7 +87,7 @@ def take(browser: Browser, view: View, url: str) -> Path:
         page.get_by_test_id("stSidebarCollapseButton").click()
         page.set_viewport_size({"width": view.width, "height": page.evaluate(PAGE_HEIGHT)})
     else:
-        page.get_by_test_id("stVegaLiteChart").evaluate("chart => chart.scrollIntoView({block: 'center'})")
+        page.get_by_test_id("stVegaLiteChart").first.evaluate("chart => chart.scrollIntoView({block: 'center'})")
     page.mouse.move(0, 0)
     page.wait_for_timeout(1_000)  # until nothing moves any more
     path = PICTURES / f"{view.name}.png"
