@@ -20,6 +20,7 @@ from training.runlog import Base, DataCard, LogEntry, Run, RunWriter, TrainingHo
 
 REPEATS = 5
 WAIT_MS = 120_000
+POLL_S = 0.05
 NEWEST = 1.9e9
 """Runs of these measurements start after all others, so that they stand first in the list."""
 
@@ -75,7 +76,7 @@ def live_run_line_to_screen(_: list[ChatModel]) -> Iterator[Row]:
             page.wait_for_timeout(3_000 + 430 * number)  # so that the lines come at any moment between two looks
             began = time.monotonic()
             writer.log(entry)
-            expect(page.get_by_text(f"Step {entry.step} of {SHORT_STEPS}").first).to_be_visible(timeout=WAIT_MS)
+            _wait_until_seen(page.get_by_text(f"Step {entry.step} of {SHORT_STEPS}").first)
             times.append(time.monotonic() - began)
         page.wait_for_timeout(3_000)
         share = _share_of_a_core(app, page, IDLE_S)
@@ -93,16 +94,16 @@ def thousand_runs_list_shown(_: list[ChatModel]) -> Iterator[Row]:
     again: list[float] = []
     with TemporaryDirectory() as folder, chromium() as browser:
         _write_runs(Path(folder), "Short run", SHORT_RUNS, SHORT_STEPS)
-        for _repeat in range(REPEATS):
+        for repeat in range(REPEATS + 1):  # the first one warms up the browser, which has run none of the scripts yet
             with _training_app(Path(folder)) as app:
                 page = browser.new_page(viewport={"width": 1440, "height": 900})
-                for taken in (times, again):
+                for taken in (times, again) if repeat else ([], []):
                     page.goto(f"{app.url}/leaderboard")
                     expect(page.get_by_role("heading", name="Leaderboard")).to_be_visible(timeout=WAIT_MS)
                     page.wait_for_timeout(2_000)  # until nothing is drawn any more
                     began = time.monotonic()
                     page.get_by_role("link", name="Training").click()
-                    expect(_list(page)).to_be_visible(timeout=WAIT_MS)
+                    _wait_until_seen(_list(page))
                     taken.append(time.monotonic() - began)
                 page.close()
     detail = f"{max(again):.2f} s when it is opened again"
@@ -142,6 +143,15 @@ def _choose_all(page: Page) -> None:
 
 def _list(page: Page) -> Locator:
     return page.get_by_role("region", name="One row per training run")
+
+
+def _wait_until_seen(what: Locator) -> None:
+    """Looks all the time: ``expect`` looks once a second after a while, which would be part of what is measured."""
+    give_up_at = time.monotonic() + WAIT_MS / 1000
+    while not what.is_visible():
+        if time.monotonic() > give_up_at:
+            raise TimeoutError(f"{what} did not appear.")
+        time.sleep(POLL_S)
 
 
 def _wait_for_chart(page: Page) -> None:

@@ -60,6 +60,8 @@ class View:
     height: int
     scheme: Literal["light", "dark"]
     open: Callable[[Page, str], None]
+    most_height: int = 4_000
+    """Of a wide window; a longer page is cut off there."""
 
 
 VIEWS = (
@@ -70,14 +72,14 @@ VIEWS = (
     View("leaderboard-dark", 1440, 900, "dark", open_leaderboard),
     View("leaderboard-phone", PHONE_WIDTH, 844, "light", open_leaderboard),
     View("benchmark-light", 1440, 900, "light", open_benchmark),
-    View("training-light", 1440, 900, "light", open_training),
-    View("training-dark", 1440, 900, "dark", open_training),
+    View("training-light", 1440, 900, "light", open_training, 1_950),
+    View("training-dark", 1440, 900, "dark", open_training, 1_950),
     View("training-phone", PHONE_WIDTH, 844, "light", open_training),
 )
 
 
 def take(browser: Browser, view: View, url: str) -> Path:
-    """Save one picture and return its path. A wide window is made as high as the page, so that nothing is cut off."""
+    """Save one picture and return its path. A wide window is made as high as the page, up to a limit."""
     page = browser.new_page(
         viewport={"width": view.width, "height": view.height}, color_scheme=view.scheme, device_scale_factor=1.5
     )
@@ -85,7 +87,7 @@ def take(browser: Browser, view: View, url: str) -> Path:
     if view.width > PHONE_WIDTH:
         page.get_by_test_id("stSidebarHeader").hover()
         page.get_by_test_id("stSidebarCollapseButton").click()
-        page.set_viewport_size({"width": view.width, "height": page.evaluate(PAGE_HEIGHT)})
+        page.set_viewport_size({"width": view.width, "height": min(page.evaluate(PAGE_HEIGHT), view.most_height)})
     else:
         page.get_by_test_id("stVegaLiteChart").first.evaluate("chart => chart.scrollIntoView({block: 'center'})")
     page.mouse.move(0, 0)

@@ -32,7 +32,7 @@ class Budget:
     steps: int
 
 
-LOSS_BUDGET = Budget(points=6_000, line=6_000, steps=800)
+LOSS_BUDGET = Budget(points=2_000, line=3_000, steps=300)
 METRIC_BUDGET = Budget(points=1_200, line=2_000, steps=200)
 
 
