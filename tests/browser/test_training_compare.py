@@ -36,4 +36,31 @@ def test_rank_16_and_rank_32_differ_in_one_thing_that_matters(app: LiveApp, page
     page.get_by_text(re.compile(r"What is equal \(\d\d\)")).click()
     expect(page.locator("tr", has_text="Learning rate").filter(has_text="0.0002")).to_be_visible()
     assert page.url.count("run=") == 2
+
+    zoom_and_drag(page)
+    page.get_by_test_id("stDataFrame").first.click(position={"x": 16, "y": 53})  # the first row's box: the newest run
+    expect(page.get_by_role("heading", name="Compare")).to_have_count(0, timeout=START_MS)
+    assert page.url.count("run=") == 1 and first not in page.url
     expect(page.get_by_test_id("stException")).to_have_count(0)
+
+
+def zoom_and_drag(page: Page) -> None:
+    """The wheel alone is the page's; with Ctrl it zooms, and a drag, which ends as a click beside all marks, moves."""
+    chart = page.get_by_test_id("stVegaLiteChart").first
+    last_step = chart.get_by_text(str(STEPS), exact=True)
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + 150
+    page.mouse.move(x, y)
+    page.mouse.wheel(0, -100)
+    expect(last_step).to_be_visible()
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -300)
+    page.keyboard.up("Control")
+    expect(last_step).to_have_count(0, timeout=START_MS)
+    page.mouse.down()
+    page.mouse.move(x + 100, y)
+    page.mouse.up()
+    page.wait_for_timeout(500)  # until the server has drawn what the drag says
+    expect(page.get_by_text("They differ in one thing that matters").first).to_be_visible()
