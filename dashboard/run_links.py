@@ -9,7 +9,6 @@ import streamlit as st
 from dashboard import services
 from dashboard.arena.answer_text import as_plain
 from evaluation.models.names import distinct
-from evaluation.settings import PUBLISHED_DIR
 from training.runlog import RUN_FILE
 
 TRAINING = "dashboard/app_pages/training.py"
@@ -18,12 +17,9 @@ ICON = ":material/model_training:"
 
 def is_here(run: str) -> bool:
     """Whether the folder of this run is, so that the Training page can show it."""
-    own = services.settings().results_dir
     plain_name = run not in ("", ".", "..") and "/" not in run and "\0" not in run  # records may come from anywhere
     with suppress(OSError):  # a name longer than any file's
-        return plain_name and any(
-            (each / "runs" / run / RUN_FILE).is_file() for each in (own, own / "published", PUBLISHED_DIR)
-        )
+        return plain_name and any((each / "runs" / run / RUN_FILE).is_file() for each in services.run_parents())
     return False
 
 

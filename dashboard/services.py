@@ -1,6 +1,7 @@
 """What all visitors share: the engine, the store of responses and the catalog of models."""
 
 import atexit
+from pathlib import Path
 
 import streamlit as st
 
@@ -20,6 +21,12 @@ CATALOG_AGE_S = 5
 def settings() -> Settings:
     """The folders of this installation."""
     return Settings.from_environment()
+
+
+def run_parents() -> tuple[Path, Path, Path]:
+    """The folders that hold ``runs/``: this installation's, then those of what comes along, which nobody changes."""
+    own = settings().results_dir
+    return own, own / "published", PUBLISHED_DIR
 
 
 @st.cache_resource(show_spinner=False)

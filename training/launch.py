@@ -26,15 +26,15 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-import psutil
 from pydantic import TypeAdapter, ValidationError
 
 from training import checkpoints
 from training.recipe import RecipeError, read_recipe
-from training.run_lock import hold, holder, let_go, note_holder
+from training.run_lock import hold, holder_running, let_go, note_holder
 from training.runlog import RunError, read_run, subfolders, trouble, write_whole
 from training.settings import PROJECT_ROOT
 
+MODULE = "training.finetune"
 FOLDER = ".launch"
 LAUNCH_FILE, RUN_FILE, OUTPUT_FILE = "launch.json", "run", "output.log"
 PACKAGES = ("torch", "trl", "peft")
@@ -145,26 +145,13 @@ def training_now(results_dir: Path) -> str | None:
 def is_trained(folder: Path) -> bool:
     """Whether a training process of this machine has the lock of this folder.
 
-    Asks for the process too: where a file system has no locks, the one named there may be gone, and a process that
-    imports a run or renames it trains nothing.
+    A process that imports a run or renames it has the lock, too, and trains nothing.
     """
-    return _trainer(folder) is not None
-
-
-def _trainer(folder: Path) -> int | None:
-    pid = holder(folder)
-    return pid if pid is not None and _trains(pid) else None
-
-
-def _trains(pid: int) -> bool:
-    with suppress(psutil.Error):
-        words = psutil.Process(pid).cmdline()
-        return not words or "training.finetune" in words  # it has none for a moment when it begins
-    return False
+    return holder_running(folder, MODULE) is not None
 
 
 def _signal(folder: Path, number: signal.Signals) -> None:
-    pid = _trainer(folder)
+    pid = holder_running(folder, MODULE)
     if pid is not None:
         with suppress(OSError):  # it has just ended, or is another user's
             os.kill(pid, number)
@@ -175,18 +162,15 @@ def _launch(results_dir: Path, what: str, *arguments: str) -> None:
         raise LaunchError(NOT_INSTALLED)
     if other := training_now(results_dir):
         raise LaunchError(f"{other} is being trained: wait for its end, or interrupt it first.")
-    folder = results_dir / "runs" / FOLDER
+    folder, lock = results_dir / "runs" / FOLDER, -1
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = hold(folder)
-    except RunError:
-        raise LaunchError("Another training is just starting: wait for its end, or interrupt it first.") from None
-    except OSError as error:
-        raise LaunchError(f"{what} cannot be trained with {results_dir}: {trouble(error)}, and try again.") from error
-    try:
         (folder / RUN_FILE).unlink(missing_ok=True)
         write_whole(folder / LAUNCH_FILE, _STORED.dump_json(_Stored(what, time.time())))
         _spawn(results_dir, folder, lock, arguments)
+    except RunError:
+        raise LaunchError("Another training is just starting: wait for its end, or interrupt it first.") from None
     except OSError as error:
         raise LaunchError(f"{what} cannot be trained with {results_dir}: {trouble(error)}, and try again.") from error
     finally:
@@ -196,7 +180,7 @@ def _launch(results_dir: Path, what: str, *arguments: str) -> None:
 def _spawn(results_dir: Path, folder: Path, lock: int, arguments: Sequence[str]) -> None:
     with (folder / OUTPUT_FILE).open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "training.finetune", *arguments, f"--tell={(folder / RUN_FILE).absolute()}"],
+            [sys.executable, "-m", MODULE, *arguments, f"--tell={(folder / RUN_FILE).absolute()}"],
             cwd=PROJECT_ROOT,
             env=os.environ | {"RESULTS_DIR": str(results_dir.absolute()), "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,

@@ -10,6 +10,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
+
 from training.run_record import RunError
 
 LOCK_FILE = "run.lock"
@@ -40,6 +42,18 @@ def holder(folder: Path) -> int | None:
     if is_held(folder):
         with suppress(OSError, ValueError):
             return int((folder / LOCK_FILE).read_bytes())
+    return None
+
+
+def holder_running(folder: Path, module: str) -> int | None:
+    """The holder, if it is a process of this Python module: where a file system has no locks, the one named in the file
+    may be gone, and its number another's."""
+    pid = holder(folder)
+    if pid is not None:
+        with suppress(psutil.Error):
+            words = psutil.Process(pid).cmdline()
+            if not words or module in words:  # it has none for a moment when it begins
+                return pid
     return None
 
 

@@ -17,10 +17,14 @@ MOST_SHOWN = 20
 
 def choose(runs: Iterable[str]) -> None:
     """Show these runs, given by their ids, from the next drawing of the page on; for callbacks of widgets."""
+    _keep(runs)
+    st.session_state[CLICKED] = True
+
+
+def _keep(runs: Iterable[str]) -> None:
     wanted = list(dict.fromkeys(runs))
     st.session_state[CHOSEN] = wanted[:MOST_SHOWN]
     st.session_state[TOO_MANY] = max(0, len(wanted) - MOST_SHOWN)
-    st.session_state[CLICKED] = True
 
 
 def chosen(listing: Listing, just_opened: bool) -> list[str]:
@@ -32,13 +36,11 @@ def chosen(listing: Listing, just_opened: bool) -> list[str]:
     addressed = st.query_params.get_all("run")
     clicked = st.session_state.pop(CLICKED, False)
     if addressed and not clicked and (just_opened or addressed != st.session_state.get(ADDRESS)):
-        choose(addressed)
-        del st.session_state[CLICKED]
+        _keep(addressed)
     elif CHOSEN not in st.session_state:
         if not listing.runs:
             return []  # the first run to come is chosen then
-        choose(_to_begin_with(listing))
-        del st.session_state[CLICKED]
+        _keep(_to_begin_with(listing))
     ids: list[str] = st.session_state[CHOSEN]
     st.session_state[ADDRESS] = ids
     if addressed != ids:

@@ -11,7 +11,6 @@ from dashboard.colors import apart, model_colors
 from evaluation.models.names import LONGEST_NAME, distinct
 from evaluation.runs.listing import Listing, RunList, RunSummary, labels
 from evaluation.runs.logs import RunLog, RunLogs
-from evaluation.settings import PUBLISHED_DIR
 from training.public import public_run
 
 
@@ -40,10 +39,9 @@ def logs() -> RunLogs:
 
 @st.cache_resource(show_spinner=False)
 def _run_list(public: bool) -> RunList:
-    own, published = services.settings().results_dir, PUBLISHED_DIR
-    parents = list({folder.resolve(): folder for folder in (own, own / "published", published)}.values())
-    read_only = [own / "published", published]
-    return RunList(parents, read_only, logs(), public_run) if public else RunList(parents, read_only, logs())
+    parents = services.run_parents()
+    once = list({folder.resolve(): folder for folder in parents}.values())
+    return RunList(once, parents[1:], logs(), public_run) if public else RunList(once, parents[1:], logs())
 
 
 def listing() -> Listing:

@@ -22,16 +22,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-import psutil
 from pydantic import TypeAdapter, ValidationError
 
 from evaluation.benchmark.plan import Plan, from_json, to_json
 from evaluation.settings import PROJECT_ROOT
 from evaluation.store import to_json_text
 from training.launch import training_now
-from training.run_lock import hold, holder, is_held, let_go
+from training.run_lock import hold, holder, holder_running, is_held, let_go
 from training.runlog import RunError, new_folder, subfolders, trouble, write_whole
 
+MODULE = "evaluation.benchmark"
 PLAN_FILE, PROGRESS_FILE, OUTPUT_FILE = "benchmark.json", "progress.json", "output.log"
 START_PATIENCE_S = 60.0
 """A process that has neither begun nor ended by then is stuck."""
@@ -137,7 +137,7 @@ def start(results_dir: Path, benchmark: str, again: bool = False) -> None:
     folder = results_dir / "benchmarks" / benchmark
     _read_plan(folder)
     refuse_second(results_dir)
-    command = [sys.executable, "-m", "evaluation.benchmark", "--resume", benchmark, *(["--again"] if again else [])]
+    command = [sys.executable, "-m", MODULE, "--resume", benchmark, *(["--again"] if again else [])]
     with _told(f"The benchmark {benchmark} cannot be started"), (folder / OUTPUT_FILE).open("ab") as output:
         said_before = output.tell()
         process = subprocess.Popen(
@@ -164,8 +164,8 @@ def start(results_dir: Path, benchmark: str, again: bool = False) -> None:
 
 def cancel(folder: Path) -> None:
     """Ask its process to stop; the answer being written is thrown away. Harmless when none runs."""
-    pid = holder(folder)
-    if pid is not None and _runs_a_benchmark(pid):
+    pid = holder_running(folder, MODULE)
+    if pid is not None:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
 
@@ -228,13 +228,6 @@ def _read_progress(folder: Path, plan: Plan) -> Progress:
         reason = "Its process has ended without saying so: it was killed, or the machine stopped."
         return replace(progress, status="interrupted", now=None, seconds_left=None, reason=reason)
     return progress
-
-
-def _runs_a_benchmark(pid: int) -> bool:
-    """Where a file system has no locks, the process that is named there may be gone, and its number another's."""
-    with suppress(psutil.Error):
-        return "evaluation.benchmark" in psutil.Process(pid).cmdline()
-    return False
 
 
 def _last_words(folder: Path, since: int) -> str:

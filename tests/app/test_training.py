@@ -50,7 +50,7 @@ def show(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Open:
     def show(*runs: str, public: bool = False) -> AppTest:
         settings = Settings(tmp_path / "models", tmp_path, tmp_path / "cache", public)
         monkeypatch.setattr(services, "settings", lambda: settings)
-        monkeypatch.setattr(data, "PUBLISHED_DIR", tmp_path / "published")
+        monkeypatch.setattr(services, "PUBLISHED_DIR", tmp_path / "published")
         app = AppTest.from_file("../../streamlit_app.py", default_timeout=20).switch_page(PAGE)
         if runs:
             app.query_params["run"] = list(runs)

@@ -9,7 +9,6 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard import services
-from dashboard.training import data
 from evaluation.leaderboard.answers import Answers
 from evaluation.models import Catalog
 from evaluation.settings import Settings
@@ -60,7 +59,7 @@ def open_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, results: Path) ->
     monkeypatch.setattr(services, "store", lambda: store)
     monkeypatch.setattr(services, "answers", lambda: answers)
     monkeypatch.setattr(services, "engine", lambda: FakeEngine(store.append))
-    monkeypatch.setattr(data, "PUBLISHED_DIR", tmp_path / "published")
+    monkeypatch.setattr(services, "PUBLISHED_DIR", tmp_path / "published")
     return open_page
 
 

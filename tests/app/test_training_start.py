@@ -10,7 +10,6 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard import services
-from dashboard.training import data
 from evaluation.models import Catalog
 from evaluation.settings import Settings
 from evaluation.store import ResponseStore
@@ -81,7 +80,7 @@ def show(engine: FakeEngine, launches: Launches, tmp_path: Path, monkeypatch: py
     def show(page: str = "training", public: bool = False) -> AppTest:
         settings = Settings(tmp_path / "models", tmp_path / "results", tmp_path / "cache", public)
         monkeypatch.setattr(services, "settings", lambda: settings)
-        monkeypatch.setattr(data, "PUBLISHED_DIR", tmp_path / "published")
+        monkeypatch.setattr(services, "PUBLISHED_DIR", tmp_path / "published")
         app = AppTest.from_file("../../streamlit_app.py", default_timeout=30)
         app.session_state["training_start_form"] = True
         return run(app.switch_page(f"dashboard/app_pages/{page}.py"))
