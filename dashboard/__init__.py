@@ -1,1 +1,1 @@
-"""What is seen: the pages, their parts and charts. The only code of the project that imports streamlit."""
+"""What is seen: the pages and their parts. The only code of the project that imports streamlit."""

@@ -9,8 +9,8 @@ from dashboard.arena.conversation import Conversation, Pane
 from dashboard.arena.panes import default_pane_count, draw_catalog, pick_panes
 from dashboard.arena.settings import shared_settings
 from dashboard.benchmark.notice import draw_notice
-from dashboard.colors import model_colors
 from dashboard.training.neighbour import draw_neighbour
+from evaluation.charts.colors import model_colors
 from evaluation.models import Catalog
 from evaluation.transcript import to_json, to_markdown
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import streamlit as st
 
-from dashboard.charts.latency import latency_chart
+from evaluation.charts.latency import latency_chart
 from evaluation.records import Response
 
 UNKNOWN = "–"

@@ -8,8 +8,8 @@ from dashboard.arena.answer_text import as_plain
 from dashboard.arena.answers import draw_rounds
 from dashboard.arena.conversation import Conversation, from_responses
 from dashboard.arena.links import put_models
-from dashboard.colors import model_colors
 from dashboard.times import local_time
+from evaluation.charts.colors import model_colors
 from evaluation.models import Catalog
 
 LISTED = 20

@@ -7,8 +7,8 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import services
-from dashboard.colors import model_colors
 from evaluation.benchmark import folder
+from evaluation.charts.colors import model_colors
 from evaluation.leaderboard.answers import Answers, AnswerText, HostFacts, Selection
 from evaluation.leaderboard.board import Board, make_board
 from evaluation.leaderboard.study import Finding, basis, findings

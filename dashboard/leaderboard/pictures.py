@@ -7,14 +7,14 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.arena.answer_text import as_plain
-from dashboard.charts.differences import differences_chart
-from dashboard.charts.latency import latency_chart
-from dashboard.charts.length import length_chart
-from dashboard.charts.pareto import pareto_chart
 from dashboard.downloads import download_chart
 from dashboard.leaderboard import chart_data, reading
 from dashboard.leaderboard.data import View
 from dashboard.leaderboard.table import heading
+from evaluation.charts.differences import differences_chart
+from evaluation.charts.latency import latency_chart
+from evaluation.charts.length import length_chart
+from evaluation.charts.pareto import pareto_chart
 from evaluation.leaderboard.compare import Comparison
 from evaluation.leaderboard.figures import BY_KEY, Figure, shown_interval
 from evaluation.leaderboard.wording import counted, direction, prompts_needed

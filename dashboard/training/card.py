@@ -8,10 +8,10 @@ import streamlit as st
 
 from dashboard import services
 from dashboard.arena.answer_text import LONG_MESSAGE_CHARACTERS, as_plain, shortened
-from dashboard.charts.data_card import bars_chart, words_chart
 from dashboard.downloads import download_chart
 from dashboard.training import card_frames
 from dashboard.training.data import ShownRun
+from evaluation.charts.data_card import bars_chart, words_chart
 from evaluation.leaderboard.wording import counted
 from evaluation.runs.listing import RunSummary
 from training.runlog import DataCard

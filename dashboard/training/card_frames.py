@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pandas as pd
 
-from dashboard.charts.parts import QUIET_COLOR
+from evaluation.charts.parts import QUIET_COLOR
 from training.runlog import ANSWER_WORDS_BIN, DataCard
 
 MOST_SOURCES = 12

@@ -8,10 +8,10 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.arena.answer_text import as_plain
-from dashboard.charts.paired import paired_chart
 from dashboard.downloads import download_chart
 from dashboard.times import duration
 from dashboard.training.data import ShownRun
+from evaluation.charts.paired import paired_chart
 from evaluation.leaderboard.wording import bold
 from evaluation.runs.curves import smoothed, starting_weight, thinned
 from evaluation.runs.milestones import Milestone, milestones

@@ -7,9 +7,9 @@ from zlib import crc32
 
 import streamlit as st
 
-from dashboard.charts.curve import SHOWN, ZOOM
 from dashboard.training.curve_axes import AXES, Axis, known_axes
 from dashboard.training.data import ShownRun
+from evaluation.charts.curve import SHOWN, ZOOM
 from evaluation.runs.curves import starting_weight
 
 AXIS, WEIGHT, LOG, CLIP = "training_axis", "training_weight", "training_log_scale", "training_clip"

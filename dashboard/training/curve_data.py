@@ -9,11 +9,11 @@ import pyarrow as pa
 import streamlit as st
 from numpy.typing import NDArray
 
-from dashboard.charts.curve import DIVERGED, HELD_OUT, LINE, POINTS, RANGE, STEPS
 from dashboard.training.curve_axes import LOSS, Axis, along, log_key
 from dashboard.training.curve_clip import clipped
 from dashboard.training.data import ShownRun
 from dashboard.training.step_texts import step_texts
+from evaluation.charts.curve import DIVERGED, HELD_OUT, LINE, POINTS, RANGE, STEPS
 from evaluation.runs import curves
 
 Floats = NDArray[np.float64]

@@ -8,11 +8,11 @@ import pandas as pd
 import pyarrow as pa
 import streamlit as st
 
-from dashboard.charts.curve import Spec, with_tables
 from dashboard.downloads import download_chart
 from dashboard.training.curve_axes import along
 from dashboard.training.curve_controls import Choice
 from dashboard.training.data import ShownRun
+from evaluation.charts.curve import Spec, with_tables
 from evaluation.runs.curves import smoothed
 
 WHICH = "training_download_chart"

@@ -8,16 +8,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import streamlit as st
 
-from dashboard.charts import curve
-from dashboard.charts.curve import DIVERGED, LINE, POINTS, RANGE, SHOWN, ZOOM, Look, Spec
-from dashboard.charts.loss import loss_chart
-from dashboard.charts.metrics import metric_chart, titled
 from dashboard.training import curve_controls, curve_files, curve_notes
 from dashboard.training.curve_axes import LOSS, has_axis, has_metric, is_empty
 from dashboard.training.curve_controls import Choice, View
 from dashboard.training.curve_data import LOSS_BUDGET, METRIC_BUDGET, Drawing, Wish, drawing
 from dashboard.training.curve_files import Picture
 from dashboard.training.data import ShownRun
+from evaluation.charts import curve
+from evaluation.charts.curve import DIVERGED, LINE, POINTS, RANGE, SHOWN, ZOOM, Look, Spec
+from evaluation.charts.loss import loss_chart
+from evaluation.charts.metrics import metric_chart, titled
 
 METRICS = {
     "learning_rate": "Learning rate",

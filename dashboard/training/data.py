@@ -7,7 +7,7 @@ from functools import cached_property
 import streamlit as st
 
 from dashboard import services
-from dashboard.colors import apart, model_colors
+from evaluation.charts.colors import apart, model_colors
 from evaluation.models.names import LONGEST_NAME, distinct
 from evaluation.runs.listing import Listing, RunList, RunSummary, labels
 from evaluation.runs.logs import RunLog, RunLogs

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dashboard.charts.curve import TEXTS
 from dashboard.times import duration
+from evaluation.charts.curve import TEXTS
 
 Floats = NDArray[np.float64]
 UNKNOWN = "–"

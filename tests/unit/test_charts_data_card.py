@@ -5,9 +5,9 @@ import re
 import altair as alt
 import pytest
 
-from dashboard.charts.data_card import bars_chart, words_chart
 from dashboard.downloads import to_svg
 from dashboard.training.card_frames import answer_lengths, sources, stages
+from evaluation.charts.data_card import bars_chart, words_chart
 from training.runlog import DataCard, FilterStep
 
 GREEN = "#10a37f"

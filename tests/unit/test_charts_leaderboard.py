@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 import streamlit as st
 
-from dashboard.charts.differences import differences_chart
-from dashboard.charts.latency import latency_chart
-from dashboard.charts.length import length_chart
-from dashboard.charts.pareto import pareto_chart
-from dashboard.colors import model_colors
 from dashboard.downloads import to_csv, to_parquet, to_png, to_svg
 from dashboard.leaderboard import reading
+from evaluation.charts.colors import model_colors
+from evaluation.charts.differences import differences_chart
+from evaluation.charts.latency import latency_chart
+from evaluation.charts.length import length_chart
+from evaluation.charts.pareto import pareto_chart
 
 BASE, TUNED, OTHER = "Small 135M Instruct", "Small 135M Instruct + concise", "Other"
 BLUE, ORANGE, GREEN = "#3b82f6", "#f08c1a", "#10a37f"

@@ -10,9 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboard.charts.curve import DIVERGED, HELD_OUT, LINE, POINTS, RANGE, STEPS, Look, with_tables
-from dashboard.charts.loss import loss_chart
-from dashboard.charts.metrics import metric_chart, titled
 from dashboard.downloads import to_svg
 from dashboard.training.curve_axes import AXES, known_axes
 from dashboard.training.curve_controls import Choice
@@ -20,6 +17,9 @@ from dashboard.training.curve_data import LOSS_BUDGET, METRIC_BUDGET, Drawing, W
 from dashboard.training.curve_files import every_step
 from dashboard.training.curve_notes import notes, nothing_yet
 from dashboard.training.data import ShownRun
+from evaluation.charts.curve import DIVERGED, HELD_OUT, LINE, POINTS, RANGE, STEPS, Look, with_tables
+from evaluation.charts.loss import loss_chart
+from evaluation.charts.metrics import metric_chart, titled
 from evaluation.runs.listing import RunSummary
 from evaluation.runs.logs import METRICS, RunLog
 from training.runlog import Run

@@ -6,7 +6,7 @@ import pytest
 
 from dashboard.arena.answer_text import as_markdown, as_plain
 from dashboard.arena.conversation import Conversation, Pane, from_responses, spread_seeds
-from dashboard.colors import model_colors
+from evaluation.charts.colors import model_colors
 from evaluation.records import Message, Sampling
 from tests.fake_engine import TEXT, FakeEngine, Script, chat_model
 

@@ -3,7 +3,7 @@
 import altair as alt
 import pandas as pd
 
-from dashboard.charts.parts import LEGEND_LINE_PX, model_color, value_axis
+from evaluation.charts.parts import LEGEND_LINE_PX, model_color, value_axis
 
 PLOT_HEIGHT_PX = 340
 CLICK = "point"

@@ -2,7 +2,7 @@
 
 import altair as alt
 
-from dashboard.charts.curve import Look, Spec, curve_layers, finished, range_layer
+from evaluation.charts.curve import Look, Spec, curve_layers, finished, range_layer
 
 HEIGHT_PX = 190
 

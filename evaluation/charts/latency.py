@@ -3,7 +3,7 @@
 import altair as alt
 import pandas as pd
 
-from dashboard.charts.parts import QUIET_COLOR, model_axis
+from evaluation.charts.parts import QUIET_COLOR, model_axis
 
 BAR_STEP_PX = 17
 MARGIN_PX = 32

@@ -4,7 +4,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dashboard.charts.parts import QUIET_COLOR, model_axis, span, value_axis
+from evaluation.charts.parts import QUIET_COLOR, model_axis, span, value_axis
 
 ROW_PX = 64
 MARGIN_PX = 60

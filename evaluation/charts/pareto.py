@@ -3,7 +3,7 @@
 import altair as alt
 import pandas as pd
 
-from dashboard.charts.parts import LEGEND_LINE_PX, QUIET_COLOR, model_color, span, value_axis
+from evaluation.charts.parts import LEGEND_LINE_PX, QUIET_COLOR, model_color, span, value_axis
 
 PLOT_HEIGHT_PX = 320
 LARGEST_PX2 = 500

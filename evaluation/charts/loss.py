@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import altair as alt
 
-from dashboard.charts.curve import SHOWN, ZOOM, Look, Spec, curve_layers, diverged_layer, finished
+from evaluation.charts.curve import SHOWN, ZOOM, Look, Spec, curve_layers, diverged_layer, finished
 
 HEIGHT_PX = 440
 LEGEND_LINE_PX = 24

@@ -3,7 +3,7 @@
 import altair as alt
 import pandas as pd
 
-from dashboard.charts.parts import LEGEND_LINE_PX, QUIET_COLOR, model_color, value_axis
+from evaluation.charts.parts import LEGEND_LINE_PX, QUIET_COLOR, model_color, value_axis
 
 HEIGHT_PX = 320
 

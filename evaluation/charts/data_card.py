@@ -3,7 +3,7 @@
 import altair as alt
 import pandas as pd
 
-from dashboard.charts.parts import QUIET_COLOR, value_axis
+from evaluation.charts.parts import QUIET_COLOR, value_axis
 
 ROW_PX = 42
 BAR_PX = 12
