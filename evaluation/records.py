@@ -72,10 +72,11 @@ class Host:
     key: str
     """Hash of the other fields; no host name, no user name."""
     cpu: str
-    cores: float
-    """Cores this process may really use (affinity and container quota)."""
-    memory_bytes: int
-    """Memory this process may really use (container limit)."""
+    """Of an endpoint, whose processor is unknown, the address that answers: ``api.example.com``."""
+    cores: float | None
+    """Cores this process may really use (affinity and container quota); unknown of an endpoint."""
+    memory_bytes: int | None
+    """Memory this process may really use (container limit); unknown of an endpoint."""
     system: str
     engine: str
     """Engine and version, for example ``llama-cpp-python 0.3.36``."""
@@ -116,6 +117,23 @@ class Cell:
     """Cores that the hypervisor gave to other machines meanwhile, on average."""
     disturbed: bool = False
     """Whether the two left the model fewer cores than it has threads; see ``evaluation.benchmark.disturbance``."""
+
+
+@dataclass(frozen=True)
+class ServerFigures:
+    """What an endpoint says of its own work on an answer; what it does not say is ``None``.
+
+    Its ``usage`` counts tokens, ``timings`` (llama-server) are seconds on the server's clock, without the network and
+    without waiting there. The figures of a ``Response`` are those of the client's clock, which every server has.
+    """
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cached_tokens: int | None = None
+    prompt_s: float | None = None
+    decode_s: float | None = None
+    refused_settings: tuple[str, ...] = ()
+    """Fields of ``Response.sampling`` that the server does not take, so that it used settings of its own there."""
 
 
 @dataclass(frozen=True)
@@ -182,6 +200,9 @@ class Response:
     cell: Cell | None = None
     text_figures: TextFigures | None = None
     """``None`` in records from before they were stored, and when published."""
+    server: ServerFigures | None = None
+    """Of an endpoint's answer: what the server itself says of it; then all times above are the client's, the network
+    and any waiting at the server included. ``None`` when this machine computed the answer."""
     format: int = FORMAT_VERSION
 
     @property

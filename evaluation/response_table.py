@@ -63,8 +63,8 @@ def source(json_files: Sequence[str], parquet_files: Sequence[str] = ()) -> str:
     """
     return f"""(
         SELECT * REPLACE (
-            CASE WHEN origin <> 'published' THEN coalesce(completion_tokens, 0) ELSE completion_tokens END
-            AS completion_tokens)
+            CASE WHEN origin <> 'published' AND server IS NULL THEN coalesce(completion_tokens, 0)
+                ELSE completion_tokens END AS completion_tokens)
         FROM {relation(KINDS, json_files, parquet_files)}
         WHERE {_COMPLETE}
     )"""

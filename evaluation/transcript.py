@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 
+from evaluation.endpoints.words import remarks
 from evaluation.records import FORMAT_VERSION, Host, Place, Response, Sampling
 from evaluation.store import encodable, to_json_text
 
@@ -26,24 +27,25 @@ def to_markdown(responses: Sequence[Response]) -> str:
     Of several attempts at an answer the newest is shown. Texts are quoted: whatever is in them, the quotation ends
     where they end. Raises ``ValueError`` when a response has no place in a conversation.
     """
-    shown = _newest_attempts(responses)
+    shown = newest_attempts(responses)
     if not shown:
         return "# Empty conversation\n"
-    title = _inline(_prompt(shown[0])[:TITLE_CHARACTERS]) or "Conversation"
-    parts = [f"# {title}", *_circumstances(shown)]
+    title = _inline(prompt_of(shown[0])[:TITLE_CHARACTERS]) or "Conversation"
+    parts = [f"# {title}", *circumstances(shown)]
     for number, answers in groupby(shown, key=lambda response: _place(response).round):
         parts.append(f"## Round {number + 1}")
         prompt = None
         for answer in answers:
-            if _prompt(answer) != prompt:
-                prompt = _prompt(answer)
+            if prompt_of(answer) != prompt:
+                prompt = prompt_of(answer)
                 parts += ["**User**", _quoted(prompt)]
-            parts += [f"### {_inline(answer.model.name)}", _quoted(answer.text), _figures(answer)]
+            parts += [f"### {_inline(answer.model.name)}", _quoted(answer.text), figures_line(answer)]
     return encodable("\n\n".join(parts)) + "\n"
 
 
-def _newest_attempts(responses: Sequence[Response]) -> list[Response]:
-    """The last attempt of each pane in each round, in the order of the screen."""
+def newest_attempts(responses: Sequence[Response]) -> list[Response]:
+    """The last attempt of each pane in each round, in the order of the screen. Raises ``ValueError`` when a response
+    has no place in a conversation."""
     newest: dict[tuple[int, int], Response] = {}
     for response in sorted(responses, key=lambda r: (_place(r).attempt, r.submitted_at)):
         newest[_place(response).round, _place(response).pane] = response
@@ -56,12 +58,14 @@ def _place(response: Response) -> Place:
     return response.place
 
 
-def _prompt(response: Response) -> str:
+def prompt_of(response: Response) -> str:
+    """The message that was answered."""
     return next((m.content for m in reversed(response.messages) if m.role == "user"), "")
 
 
-def _circumstances(shown: Sequence[Response]) -> Iterator[str]:
-    """When, on what machine, with which system prompt and settings; what differs between answers is listed."""
+def circumstances(shown: Sequence[Response]) -> Iterator[str]:
+    """When, on what machine, with which system prompt and settings, as Markdown; what differs between answers is
+    listed."""
     started = datetime.fromtimestamp(min(response.submitted_at for response in shown), UTC)
     hosts = dict.fromkeys(_host_line(response.host) for response in shown)
     yield "\n".join([f"- Date: {started:%Y-%m-%d %H:%M} UTC", *(f"- Host: {line}" for line in hosts)])
@@ -76,6 +80,8 @@ def _circumstances(shown: Sequence[Response]) -> Iterator[str]:
 
 
 def _host_line(host: Host) -> str:
+    if host.cores is None or host.memory_bytes is None:
+        return _inline(f"{host.cpu}, {host.engine}")
     memory_gib = host.memory_bytes / 2**30
     return _inline(f"{host.cpu}, {host.cores:g} cores, {memory_gib:.1f} GiB memory, {host.system}, {host.engine}")
 
@@ -90,8 +96,8 @@ def _settings_line(sampling: Sampling) -> str:
     return f"{line} · stops at {stops}" if stops else line
 
 
-def _figures(response: Response) -> str:
-    """One line; what is not known is left out."""
+def figures_line(response: Response) -> str:
+    """What was measured on an answer, on one line of Markdown; what is not known is left out."""
     figures = [
         (response.time_to_first_token_s, "time to first token {:.2f} s"),
         (response.decode_tok_s, "decode speed {:.1f} tokens/s"),
@@ -103,7 +109,8 @@ def _figures(response: Response) -> str:
         (response.cached_tokens, "{} of them reused"),
     ]
     known = [form.format(value) for value, form in figures if value is not None]
-    return " · ".join([*known, _ending(response)])
+    beside = [f"{remark.label} {_inline(remark.value)}" for remark in remarks(response)]
+    return " · ".join([*known, *beside, _ending(response)])
 
 
 def _ending(response: Response) -> str:

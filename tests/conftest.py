@@ -37,6 +37,7 @@ def own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, shared_cache: P
     """No test sees or changes the models and results of this installation, or of another test."""
     monkeypatch.setenv("MODELS_DIR", str(tmp_path / "models"))
     monkeypatch.setenv("RESULTS_DIR", str(tmp_path / "results"))
+    monkeypatch.setenv("PUBLISHED_DIR", str(tmp_path / "published"))
     monkeypatch.setenv("CACHE_DIR", str(shared_cache))
 
 

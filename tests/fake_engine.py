@@ -136,7 +136,7 @@ class FakeGeneration:
             completion_tokens=len(words),
             place=self.request.place,
         )
-        if self.script.save_error is None:
+        if self.script.save_error is None and self.request.keep:
             self.record(self.response)
 
     def cancel(self) -> None:

@@ -6,6 +6,7 @@
     python -m evaluation.benchmark --resume study-2-models-20261123-101500
 
 A model is meant by its name, its key, or a part of its name that no other has; base is the one without an adapter.
+Endpoints (models/endpoints.toml) are models like any other; their times hold the network and the server's queue.
 Ctrl-C stops at once; --resume goes on from there, and what was finished is not done again. The answers go to
 results/responses/, from where the leaderboard takes them. Nothing else should run on the machine meanwhile.
 """
@@ -29,10 +30,10 @@ from evaluation.benchmark.folder import (
 )
 from evaluation.benchmark.plan import Plan, new_plan
 from evaluation.benchmark.runner import Runner
-from evaluation.models import discover
+from evaluation.models import Model, discover
 from evaluation.prompt_sets import known_sets
 from evaluation.records import Sampling
-from evaluation.settings import PUBLISHED_DIR, Settings
+from evaluation.settings import Settings
 
 EXIT_STATUS: dict[Status, int] = {"finished": 0, "failed": 1, "interrupted": 1, "cancelled": 130}
 DEFAULT_REPEATS = 5
@@ -107,8 +108,7 @@ def _plan(options: argparse.Namespace, settings: Settings) -> Plan:
     ]
     models, prompt_sets = [], []
     try:
-        found = discover(settings.models_dir, settings.results_dir, settings.cache_dir).models if options.models else ()
-        models = choose_models(options.models, found)
+        models = choose_models(options.models, _found(settings) if options.models else ())
     except ChoiceError as error:
         faults.append(str(error))
     try:
@@ -119,6 +119,11 @@ def _plan(options: argparse.Namespace, settings: Settings) -> Plan:
         raise ChoiceError("\n".join(faults))
     chosen = Sampling(temperature=temperature, max_tokens=max_tokens, seed=seed)
     return new_plan([model.ref for model in models], prompt_sets, repeats, chosen, options.name)
+
+
+def _found(settings: Settings) -> tuple[Model, ...]:
+    folders = (settings.models_dir, settings.results_dir, settings.cache_dir, settings.published_dir)
+    return discover(*folders).everyone
 
 
 def _refuse_changes(options: argparse.Namespace) -> None:
@@ -147,16 +152,17 @@ def _find(results_dir: Path, name: str) -> Benchmark:
 
 def _run(benchmark: Benchmark, settings: Settings, again: bool) -> int:
     plan = benchmark.plan
-    folders = [settings.results_dir / "responses", PUBLISHED_DIR / "responses"]
+    folders = [settings.results_dir / "responses", settings.published_dir / "responses"]
     expected = estimate_from_records(plan, folders)
     print(
         f"{plan.name}: {_counted(len(plan.models), 'model')} × {_counted(len(plan.prompts), 'prompt')} × "
         f"{_counted(plan.repeats, 'repeat')} = {_counted(plan.cells, 'answer')}."
     )
     print(f"About {duration(expected.seconds)} in all. {expected.basis}", flush=True)
-    models = discover(settings.models_dir, settings.results_dir, settings.cache_dir).models
     watch = _Line() if sys.stdout.isatty() else _Blocks()
-    runner = Runner(plan, benchmark.folder, settings.results_dir, {m.key: m for m in models}, watch.tell, again)
+    runner = Runner(
+        plan, benchmark.folder, settings.results_dir, {m.key: m for m in _found(settings)}, watch.tell, again
+    )
     end = runner.run()
     watch.close()
     _tell_end(benchmark.folder.name, end)
@@ -207,11 +213,11 @@ class _Blocks:
 
 def _list(settings: Settings) -> int:
     print("Models")
-    for model in discover(settings.models_dir, settings.results_dir, settings.cache_dir).models:
+    for model in _found(settings):
         print(f"  {model.name}  ({model.key})")
     print(f"Prompt sets\n  {', '.join(known_sets())}, and any JSONL or text file")
     print("Benchmarks")
-    found, problems = benchmarks(settings.results_dir, PUBLISHED_DIR)
+    found, problems = benchmarks(settings.results_dir, settings.published_dir)
     for each in found:
         print(f"  {each.folder.name}  {each.progress.status}, {each.progress.done} of {each.plan.cells} answers")
     for _, problem in problems:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from evaluation.models import ChatModel
+from evaluation.models import ChatModel, Model
 from evaluation.prompt_sets import PromptSet, PromptSetError, load_prompt_set
 
 LISTED = 12
@@ -13,12 +13,12 @@ class ChoiceError(Exception):
     """A sentence per fault, one per line."""
 
 
-def choose_models(words: Sequence[str], models: Sequence[ChatModel]) -> list[ChatModel]:
+def choose_models(words: Sequence[str], models: Sequence[Model]) -> list[Model]:
     """By name, key, or a part of the name that only one has; ``base`` is the one without an adapter, ``all`` are all.
 
     Upper and lower case are the same. A model named twice comes once. Raises ``ChoiceError``.
     """
-    chosen: dict[str, ChatModel] = {}
+    chosen: dict[str, Model] = {}
     faults = []
     for word in words:
         found = list(models) if word.casefold() == "all" else _matching(word, models)
@@ -50,16 +50,16 @@ def choose_prompt_sets(words: Sequence[str]) -> list[PromptSet]:
     return list(sets.values())
 
 
-def _matching(word: str, models: Sequence[ChatModel]) -> list[ChatModel]:
+def _matching(word: str, models: Sequence[Model]) -> list[Model]:
     """The best kind of match that there is."""
     wanted = word.casefold()
     whole = [model for model in models if wanted in (model.name.casefold(), model.key)]
     part = [model for model in models if wanted and wanted in model.name.casefold()]
-    bases = [model for model in models if wanted == "base" and model.adapter is None]
+    bases: list[Model] = [m for m in models if wanted == "base" and isinstance(m, ChatModel) and m.adapter is None]
     return whole or part or bases
 
 
-def _listed(start: str, models: Sequence[ChatModel]) -> str:
+def _listed(start: str, models: Sequence[Model]) -> str:
     if not models:
         return "There are none: put a GGUF file into models/."
     names = [model.name for model in models[:LISTED]]

@@ -3,7 +3,7 @@
 import glob
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ import duckdb
 
 from evaluation import response_table
 from evaluation.benchmark.plan import Estimate, Plan, estimate, losses_s, overhead_s
+from evaluation.endpoints import is_served
 from evaluation.records import ModelRef
 
 READ_BYTES = 64 * 2**20
@@ -25,6 +26,8 @@ ANSWER_TOKENS = 200
 PROMPT_S_PER_TOKEN_S = 15.0
 """Assumed time to the first token, in tokens of the answer: prompts are read in chunks, many tokens at a time."""
 DEFAULT_MODEL_BYTES = 10**9
+ENDPOINT_TOKEN_S = 0.02
+"""Assumed of an endpoint that was never measured."""
 
 
 @dataclass(frozen=True)
@@ -53,17 +56,22 @@ def seconds_per_answer(plan: Plan, folders: Iterable[Path]) -> tuple[dict[str, f
     """By model key, and a sentence on where it comes from.
 
     Best are warm answers of the model itself on this host; without any, those of other models, in proportion to the
-    size of their files; without those, the size of the file and the assumptions above.
+    size of their files; without those, the size of the file and the assumptions above. Of an endpoint its own answers
+    count, or the assumption.
     """
-    known = _paces(plan.host.key, folders)
+    known = _paces(plan, folders)
     sizes = {key: size for key, (_, size) in known.items() if size}
     sizes |= {model.key: model.size_bytes for model in plan.models if model.size_bytes}
     seconds: dict[str, float] = {}
     scaled: list[str] = []
     assumed: list[str] = []
+    unknown: list[str] = []
     for model in plan.models:
         if model.key in known:
             pace = known[model.key][0]
+        elif is_served(model):
+            pace = Pace(PROMPT_S_PER_TOKEN_S * ENDPOINT_TOKEN_S, ENDPOINT_TOKEN_S, ANSWER_TOKENS)
+            unknown.append(model.name)
         elif others := [known[key][0].scaled(_bytes(model) / sizes[key]) for key in known if key in sizes]:
             pace = _middle(others)
             scaled.append(model.name)
@@ -72,7 +80,7 @@ def seconds_per_answer(plan: Plan, folders: Iterable[Path]) -> tuple[dict[str, f
             pace = Pace(PROMPT_S_PER_TOKEN_S * token_s, token_s, ANSWER_TOKENS)
             assumed.append(model.name)
         seconds[model.key] = pace.answer_s(plan.sampling.max_tokens)
-    return seconds, _basis(plan, scaled, assumed)
+    return seconds, " ".join(_basis(plan, scaled, assumed, unknown))
 
 
 class TimeLeft:
@@ -106,17 +114,18 @@ class TimeLeft:
         return left
 
 
-def _paces(host: str, folders: Iterable[Path]) -> dict[str, tuple[Pace, int | None]]:
-    """Of every model that has warm answers on this host, with the size of its files."""
+def _paces(plan: Plan, folders: Iterable[Path]) -> dict[str, tuple[Pace, int | None]]:
+    """Of every model that has warm answers on this host, with the size of its files, and of the plan's endpoints."""
     chosen = _newest_files(folders)
     json_files, parquet_files = (
         [glob.escape(str(path)) for path in chosen if path.suffix == suffix and os.access(path, os.R_OK)]
         for suffix in (".jsonl", ".parquet")
     )
     source = response_table.source(json_files, parquet_files)
+    served = [model.key for model in plan.models if is_served(model)]
     try:
         with duckdb.connect() as connection:
-            rows = connection.execute(_PACES.format(source=source), [host]).fetchall()
+            rows = connection.execute(_PACES.format(source=source), [plan.host.key, served]).fetchall()
     except duckdb.Error:  # a damaged Parquet file: the leaderboard names it, an estimate does without
         return {}
     return {key: (Pace(prompt_s, token_s, tokens), size) for key, size, prompt_s, token_s, tokens in rows}
@@ -146,7 +155,8 @@ _PACES = f"""
         CASE WHEN bool_or(finish_reason = 'stop') THEN avg(completion_tokens)
             ELSE greatest({ANSWER_TOKENS}, max(completion_tokens)) END
     FROM {{source}}
-    WHERE host.key = ? AND finish_reason IN ('stop', 'length') AND load_s IS NULL AND completion_tokens > 0
+    WHERE (host.key = ? OR list_contains(?::VARCHAR[], model.key))
+        AND finish_reason IN ('stop', 'length') AND load_s IS NULL AND completion_tokens > 0
         AND prompt_busy_s > 0 AND decode_busy_s >= 0 AND NOT coalesce(cell.warm_up, false)
     GROUP BY model.key
 """
@@ -164,13 +174,26 @@ def _middle(paces: list[Pace]) -> Pace:
     )
 
 
-def _basis(plan: Plan, scaled: list[str], assumed: list[str]) -> str:
+def _basis(plan: Plan, scaled: list[str], assumed: list[str], unknown: list[str]) -> Iterator[str]:
+    """Sentences on the models here, and on the endpoints (``unknown``: those without answers)."""
+    served = [model.name for model in plan.models if is_served(model)]
+    if len(served) < len(plan.models):
+        yield _basis_here(len(plan.models) - len(served), scaled, assumed)
+    if len(unknown) < len(served):
+        yield "Of endpoints from their own earlier answers."
+    if unknown:
+        yield f"Nothing is known of {', '.join(unknown)}: assumed are {1 / ENDPOINT_TOKEN_S:.0f} tokens/s."
+    if served and plan.references:
+        yield f"Of {', '.join(served)} no answer losses: a server does not tell how likely it finds a given answer."
+
+
+def _basis_here(models: int, scaled: list[str], assumed: list[str]) -> str:
     if assumed:
         return (
             f"Nothing was measured on this machine yet: assumed are answers of {ANSWER_TOKENS} tokens, for each of "
             f"which the model's file is read from memory at {BANDWIDTH_BYTES_S / 1e9:.0f} GB/s."
         )
-    if len(scaled) == len(plan.models):
+    if len(scaled) == models:
         return "From the answers of other models on this machine, in proportion to the size of their files."
     measured = "From earlier answers of these models on this machine"
     if scaled:

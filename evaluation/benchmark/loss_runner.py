@@ -11,9 +11,10 @@ from ulid import ULID
 from evaluation.benchmark.plan import Plan
 from evaluation.benchmark.stop import Stopped, StopRequest
 from evaluation.benchmark.tracker import Tracker
+from evaluation.endpoints import is_served
 from evaluation.engine.loss import MeasuredLoss, answer_losses
 from evaluation.losses import LossStore
-from evaluation.models import ChatModel
+from evaluation.models import ChatModel, Model
 from evaluation.prompt_sets import Prompt
 from evaluation.records import AnswerLoss, ModelRef
 
@@ -22,13 +23,13 @@ LossKey = tuple[str, str, str]
 
 
 class LossRunner:
-    """Measures those that are not stored yet."""
+    """Measures those that are not stored yet. Endpoints have none: a server does not tell how likely a text is."""
 
     def __init__(
         self,
         plan: Plan,
         results_dir: Path,
-        models: Mapping[str, ChatModel],
+        models: Mapping[str, Model],
         tracker: Tracker,
         stop: StopRequest,
         again: bool,
@@ -45,6 +46,7 @@ class LossRunner:
         self._work = {
             model: [(name, prompt) for name, prompt in plan.references if (model.key, name, prompt.id) not in done]
             for model in plan.models
+            if not is_served(model)
         }
         for model, prompts in self._work.items():
             tracker.references_left[model.key] = len(prompts)
@@ -65,7 +67,7 @@ class LossRunner:
 
     def _measure(self, ref: ModelRef, prompts: Sequence[tuple[str, Prompt]]) -> None:
         model = self._models.get(ref.key)
-        if model is None:
+        if not isinstance(model, ChatModel):
             reason = f"The model {ref.name} is not here any more: put its file back."
             for name, prompt in prompts:
                 self._save(ref, name, prompt, MeasuredLoss(None, None, reason))

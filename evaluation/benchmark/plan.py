@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 
 from pydantic import TypeAdapter, ValidationError
 
+from evaluation.endpoints import is_served
 from evaluation.host import host
 from evaluation.prompt_sets import Prompt, PromptSet
 from evaluation.records import Host, ModelRef, Sampling
@@ -127,7 +128,9 @@ def overhead_s(model: ModelRef) -> float:
 
 
 def losses_s(model: ModelRef, references: int, answer_s: float) -> float:
-    """Expected seconds for the answer losses of one model."""
+    """Expected seconds for the answer losses of one model; of an endpoint none are measured."""
+    if is_served(model):
+        return 0.0
     return overhead_s(model) + references * LOSS_SHARE * answer_s if references else 0.0
 
 

@@ -6,6 +6,7 @@
 | a model's process dies in a cell | the same; a new process is warmed up |
 | it dies, or can't load the model, ``PATIENCE`` times in a row | the rest of its block is stored as failures |
 | a model's file is gone | its cells are stored as failures |
+| an endpoint fails | as when a model's process dies: it is asked for a warm-up before the next cell |
 | cancelled | the answer being written is not stored; what is stored counts when it is resumed |
 | something can't be stored | the benchmark stops: nothing is measured that isn't kept |
 """
@@ -27,11 +28,12 @@ from evaluation.benchmark.loss_runner import LossRunner
 from evaluation.benchmark.plan import Block, Plan, blocks
 from evaluation.benchmark.stop import Stopped, StopRequest
 from evaluation.benchmark.tracker import Tracker, is_flawed
-from evaluation.engine import Engine, GenerationRequest
+from evaluation.endpoints import EndpointModel, is_served
+from evaluation.engine import Engines, GenerationRequest
 from evaluation.host import host
-from evaluation.models import ChatModel
+from evaluation.models import ChatModel, Model
 from evaluation.prompt_sets import Prompt
-from evaluation.records import Cell, Message, Response, Sampling
+from evaluation.records import Cell, Host, Message, ModelRef, Response, Sampling
 from evaluation.store import ResponseStore, StoreError
 
 PATIENCE = 3
@@ -53,12 +55,12 @@ class Runner:
         plan: Plan,
         folder: Path,
         results_dir: Path,
-        models: Mapping[str, ChatModel],
+        models: Mapping[str, Model],
         watch: Callable[[Progress], None],
         again: bool = False,
     ) -> None:
-        """``models``: those found on this machine, by key. ``watch`` is told the progress before each cell.
-        ``again``: do also what failed or was disturbed."""
+        """``models``: those found on this machine and the endpoints it knows, by key. ``watch`` is told the progress
+        before each cell. ``again``: do also what failed or was disturbed."""
         self._plan, self._folder, self._results_dir, self._models = plan, folder, results_dir, models
         self._again = again
         self._store = ResponseStore(results_dir / "responses")
@@ -66,6 +68,7 @@ class Runner:
         expected_s, _ = seconds_per_answer(plan, [self._store.folder])
         self._tracker = Tracker(plan, folder, TimeLeft(plan, expected_s), watch)
         self._recorder = _CellRecorder(self._store)
+        self._hosts: dict[str, Host] = {}  # of endpoints, by key of the model
 
     def run(self) -> Progress:
         """Do everything that is not stored yet; returns how it ended. Raises ``BenchmarkError`` when it can't begin."""
@@ -90,6 +93,7 @@ class Runner:
         """Returns a sentence when answer losses are missing in the end."""
         for response in self._store.of_benchmark(self._plan.id):
             self._tracker.take_in(response)
+            self._hosts[response.model.key] = response.host
         work = [(block, cells) for block in blocks(self._plan) if (cells := list(self._to_do(block)))]
         for block, cells in work:
             self._tracker.loads_left[block.model.key] += 1
@@ -98,7 +102,7 @@ class Runner:
         for block, cells in work:
             model = self._models.get(block.model.key)
             if model is None:
-                self._give_up(block, cells, f"The model {block.model.name} is not here any more: put its file back.")
+                self._give_up(block, cells, missing(block.model))
             else:
                 self._fill(block, model, cells)
             self._tracker.loads_left[block.model.key] -= 1
@@ -111,31 +115,34 @@ class Runner:
             if stored is None or (self._again and is_flawed(stored)):
                 yield cell, prompt
 
-    def _fill(self, block: Block, model: ChatModel, cells: Sequence[tuple[Cell, Prompt]]) -> None:
+    def _fill(self, block: Block, model: Model, cells: Sequence[tuple[Cell, Prompt]]) -> None:
         """One block: every cell gets a record. Raises ``Stopped``, ``StoreError``, ``BenchmarkError``."""
-        drop_from_page_cache(model)
-        with closing(Engine(record=self._recorder.record)) as engine:
-            deaths: list[str] = []  # in a row: why there is no process any more
+        if isinstance(model, EndpointModel):
+            self._hosts[model.key] = model.host
+        else:
+            drop_from_page_cache(model)
+        with closing(Engines(record=self._recorder.record)) as engine:
+            deaths: list[str] = []  # in a row: why it is not ready any more
             for number, (cell, prompt) in enumerate(cells):
                 self._tracker.tell(_now(self._plan, block))
                 if len(deaths) == PATIENCE:
                     reason = f"Not tried after {PATIENCE} failures in a row, the last of which was: {deaths[-1]}"
                     self._give_up(block, cells[number:], reason)
                     break
-                if not engine.worker_pids():
+                if not engine.ready(model):
                     warm_up = self._answer(engine, model, self._warm_up(block), WARM_UP)
-                    if warm_up.error and not engine.worker_pids():
+                    if warm_up.error and not engine.ready(model):
                         deaths.append(warm_up.error)
                         self._give_up(block, [(cell, prompt)], warm_up.error)
                         continue
                 response = self._answer(engine, model, cell, prompt.messages)
                 self._tracker.finished(response)
-                deaths = [*deaths, response.error] if response.error and not engine.worker_pids() else []
+                deaths = [*deaths, response.error] if response.error and not engine.ready(model) else []
 
     def _warm_up(self, block: Block) -> Cell:
         return Cell(self._plan.id, WARM_UP_NAME, WARM_UP_NAME, block.repeat, warm_up=True)
 
-    def _answer(self, engine: Engine, model: ChatModel, cell: Cell, messages: tuple[Message, ...]) -> Response:
+    def _answer(self, engine: Engines, model: Model, cell: Cell, messages: tuple[Message, ...]) -> Response:
         """Ask and wait; returns the record that was stored. Raises ``Stopped``, ``StoreError``."""
         if self._stop.asked:
             raise Stopped
@@ -167,7 +174,7 @@ class Runner:
             response = Response(
                 id=str(ULID()),
                 origin="benchmark",
-                host=self._plan.host,
+                host=self._hosts.get(block.model.key, self._plan.host),
                 model=block.model,
                 messages=prompt.messages,
                 sampling=self._sampling(cell),
@@ -202,17 +209,24 @@ class _CellRecorder:
         assert self._cell
         if response.finish_reason == "cancelled":
             return
-        meanwhile = self._meter.end(response.threads or 1)
-        self.recorded = replace(
-            response,
-            cell=replace(
-                self._cell,
+        cell = self._cell
+        if response.server is None:  # what this machine does is nothing to a server elsewhere, or is the server's work
+            meanwhile = self._meter.end(response.threads or 1)
+            cell = replace(
+                cell,
                 others_cores=meanwhile.others_cores,
                 stolen_cores=meanwhile.stolen_cores,
                 disturbed=meanwhile.disturbed,
-            ),
-        )
+            )
+        self.recorded = replace(response, cell=cell)
         self._store.append(self.recorded)
+
+
+def missing(model: ModelRef) -> str:
+    """Why a model of the plan cannot be asked, as a sentence."""
+    if is_served(model):
+        return f"The endpoint {model.name} is not in the file of endpoints any more: add it again."
+    return f"The model {model.name} is not here any more: put its file back."
 
 
 def drop_from_page_cache(model: ChatModel) -> None:

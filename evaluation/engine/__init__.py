@@ -1,6 +1,6 @@
-"""The engine: answers from GGUF models through llama.cpp, one worker process per base model.
+"""The engine: answers from GGUF models through llama.cpp, one worker process per base model, and from endpoints.
 
-engine = Engine(record=store.append)
+engine = Engines(record=store.append)
 generation = engine.submit(GenerationRequest(model, messages, Sampling(), date.today()))
 generation.snapshot().text      # so far; cheap, call it as often as the screen needs
 generation.cancel()             # frees the cores at once
@@ -10,5 +10,6 @@ engine.close()
 
 from evaluation.engine.api import Generation, GenerationRequest, Snapshot
 from evaluation.engine.engine import Engine
+from evaluation.engine.engines import Engines
 
-__all__ = ["Engine", "Generation", "GenerationRequest", "Snapshot"]
+__all__ = ["Engine", "Engines", "Generation", "GenerationRequest", "Snapshot"]

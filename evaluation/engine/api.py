@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal, Protocol
 
-from evaluation.models import ChatModel
+from evaluation.models import Model
 from evaluation.records import Message, Origin, Place, Response, Sampling
 
 State = Literal["queued", "loading", "waiting", "reading", "writing", "done"]
@@ -17,7 +17,7 @@ another pane has the turn; ``reading``: the prompt is processed; ``writing``: to
 class GenerationRequest:
     """One answer to be written by one model."""
 
-    model: ChatModel
+    model: Model
     messages: tuple[Message, ...]
     """Ends with a user's message."""
     sampling: Sampling
@@ -25,6 +25,8 @@ class GenerationRequest:
     """The date that templates see as today; pinned so that a conversation does not change overnight."""
     origin: Origin = "arena"
     place: Place | None = None
+    keep: bool = True
+    """Whether the response is recorded; a visitor may ask for one that is not."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Snapshot:
     """Of those, how many are in the context by now (reused ones included); for a progress bar."""
     completion_tokens: int = 0
     response: Response | None = None
-    """Set when ``done``; by then the response has been given to the recorder."""
+    """Set when ``done``; by then the response has been given to the recorder, if it is to be kept."""
     save_error: str | None = None
     """Why the recorder could not store the response, as a sentence."""
 

@@ -13,6 +13,7 @@ from evaluation.engine.memory import MemoryPlan, NotEnoughMemoryError, plan_memo
 from evaluation.engine.process import WorkerProcess
 from evaluation.engine.turns import QUANTUM_S, Turns
 from evaluation.host import memory_available_bytes
+from evaluation.models import ChatModel
 from evaluation.records import FinishReason, Response
 
 CANCEL_PATIENCE_S = 2.0
@@ -26,8 +27,8 @@ class Engine:
     """Answers requests with local models. Thread-safe; one per server process."""
 
     def __init__(self, record: Callable[[Response], None] | None = None) -> None:
-        """``record`` is given every response, also stopped and failed ones, before its generation is done. What it
-        raises becomes the generation's ``save_error``."""
+        """``record`` is given every response that is to be kept, also stopped and failed ones, before its generation is
+        done. What it raises becomes the generation's ``save_error``."""
         self._record_response = record
         self._lock = threading.RLock()
         self._numbers = itertools.count(1)
@@ -42,7 +43,8 @@ class Engine:
         with self._changing():
             if self._closed.is_set():
                 raise RuntimeError("The engine is closed.")
-            generation = RunningGeneration(self, next(self._numbers), request)
+            assert isinstance(request.model, ChatModel), "an endpoint has an engine of its own"
+            generation = RunningGeneration(self, next(self._numbers), request, request.model)
             self._turns.add(generation)
         return generation
 
@@ -59,6 +61,11 @@ class Engine:
         """Process id of every living worker, by content hash of its base model."""
         with self._lock:
             return {key: worker.pid for key, worker in self._workers.items()}
+
+    def ready(self, model: ChatModel) -> bool:
+        """Whether a process for its base lives."""
+        with self._lock:
+            return model.base.sha256 in self._workers
 
     @property
     def busy(self) -> bool:
@@ -180,7 +187,7 @@ class Engine:
                 return generation.take_turn(QUANTUM_S if self._turns.contended else None)
 
     def _worker_for(self, generation: RunningGeneration) -> WorkerProcess:
-        base = generation.request.model.base
+        base = generation.model.base
         if base.sha256 not in self._workers:
             self._workers[base.sha256] = WorkerProcess(base, self._on_message, self._on_death)
         return self._workers[base.sha256]
@@ -246,7 +253,7 @@ class Engine:
 
     def _record(self, generation: RunningGeneration) -> None:
         response, save_error = generation.to_response(), None
-        if self._record_response:
+        if self._record_response and generation.request.keep:
             try:
                 self._record_response(response)
             except Exception as error:  # whatever happens to the store, the answer is shown

@@ -11,6 +11,7 @@ from evaluation.engine.memory import gigabytes
 from evaluation.engine.process import WorkerProcess
 from evaluation.engine.wire import Progress, Task
 from evaluation.host import host
+from evaluation.models import ChatModel
 from evaluation.records import FinishReason, Response
 from evaluation.text_figures import text_figures
 
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 class RunningGeneration:
     """See ``api.Generation`` for the public part. The engine changes the rest, under its lock."""
 
-    def __init__(self, engine: "Engine", number: int, request: GenerationRequest) -> None:
-        self._engine, self._request, self.number = engine, request, number
+    def __init__(self, engine: "Engine", number: int, request: GenerationRequest, model: ChatModel) -> None:
+        self._engine, self._request, self.number, self.model = engine, request, number, model
         self._done = threading.Event()
         self._response: Response | None = None
         self._save_error: str | None = None
@@ -90,14 +91,14 @@ class RunningGeneration:
         self._done.set()
 
     def _task(self) -> Task:
-        request = self._request
-        adapter, place = request.model.adapter, request.place
+        request, model = self._request, self.model
+        adapter, place = model.adapter, request.place
         return Task(
             id=self.number,
             messages=request.messages,
             sampling=request.sampling,
             template_date=request.template_date,
-            adapter=(str(adapter.path), request.model.adapter_scale) if adapter else None,
+            adapter=(str(adapter.path), model.adapter_scale) if adapter else None,
             owner=f"{place.conversation}/{place.pane}" if place else None,
         )
 
@@ -126,7 +127,7 @@ class RunningGeneration:
         return "reading" if self._progress.prompt_tokens else "waiting"
 
     def _detail(self) -> str | None:
-        base = self._request.model.base
+        base = self.model.base
         if self.waits_for_memory:
             return f"Waiting until there is memory for {base.name} ({gigabytes(base.size_bytes)})."
         if self.worker and self.worker.state in ("starting", "started"):

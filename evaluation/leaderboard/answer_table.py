@@ -145,7 +145,7 @@ _MODEL = 'STRUCT("key" VARCHAR, name VARCHAR, quantization VARCHAR, adapter_run 
 _ANSWER_KINDS = _kinds(
     Response, "id", "origin", "host", "messages", "finish_reason", "submitted_at", "ended_at", "prompt_busy_s",
     "decode_busy_s", "load_s", "prompt_tokens", "cached_tokens", "completion_tokens", "stated_words",
-    "peak_memory_bytes", "cell", "text_figures", "format",
+    "peak_memory_bytes", "cell", "text_figures", "server", "format",
 ) | {"model": _MODEL, "sampling": "STRUCT(temperature DOUBLE, max_tokens BIGINT)"}  # fmt: skip
 _TEXT_KINDS = _kinds(Response, "id", "text")
 _LOSS_KINDS = _kinds(
@@ -181,7 +181,8 @@ _LEFT_OUT = """CASE
     WHEN origin = 'published' THEN NULL
     WHEN load_s IS NOT NULL THEN 'model was being loaded'
     WHEN cached_tokens > 0 THEN 'continued a conversation'
-    WHEN prompt_busy_s IS NULL OR decode_busy_s IS NULL OR cached_tokens IS NULL THEN 'times are missing'
+    WHEN prompt_busy_s IS NULL OR decode_busy_s IS NULL OR cached_tokens IS NULL AND server IS NULL
+        THEN 'times are missing'
     WHEN NOT (isfinite(prompt_busy_s + decode_busy_s) AND prompt_busy_s > 0
         AND (decode_busy_s > 0 OR decode_busy_s = 0 AND coalesce(completion_tokens, 0) < 2)) THEN 'times make no sense'
     END"""

@@ -31,8 +31,9 @@ class HostFacts:
 
     key: str
     cpu: str
-    cores: float
-    memory_bytes: int
+    cores: float | None
+    """``None``: a server that answers for an endpoint, of whose machine nothing is known."""
+    memory_bytes: int | None
     system: str
     engine: str
     answers: int

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 _QUANTIZATION = re.compile(
     r"(?:^|[-_. ])(?:UD[-_])?"
@@ -10,6 +11,9 @@ _QUANTIZATION = re.compile(
     re.IGNORECASE,
 )
 _CHAT_WORDS = {"instruct", "chat", "it"}
+_SAYS_NOTHING = {
+    "adapter", "adapter model", "content", "ggml adapter model", "ggml model", "gguf", "lora", "model", "unsloth"
+}  # fmt: skip
 LONGEST_NAME = 60
 
 
@@ -19,15 +23,18 @@ def quantization_in(stem: str) -> str | None:
     return found[1].upper() if found else None
 
 
-def display_name(stated: str | None, stem: str) -> str:
+def display_name(stated: str | None, stem: str, folder: str = "") -> str:
     """``Llama 3.2 1B Instruct``, from the name that the file states or else from the file's name (without suffix).
 
     A stated name without the word instruct, where the file's name has it, is that of a training checkpoint
-    (``Smollm2 135M 8k Lc100K Mix1 Ep2``); then the file's name tells people more.
+    (``Smollm2 135M 8k Lc100K Mix1 Ep2``); then the file's name tells people more. Where both are words such as
+    ``model``, the folder's name does.
     """
     by_file, by_author = _clean(stem), _clean(stated or "")
     checkpoint = _chat_words(by_file) and not _chat_words(by_author)
-    return (by_file if checkpoint else by_author) or by_file or stem
+    names = [by_file, by_author] if checkpoint else [by_author, by_file]
+    telling = [name for name in (*names, _clean(folder)) if name and name.casefold() not in _SAYS_NOTHING]
+    return next(iter(telling or filter(None, names)), stem)
 
 
 def distinct(names: Sequence[str], *details: Sequence[str]) -> list[str]:
@@ -36,6 +43,11 @@ def distinct(names: Sequence[str], *details: Sequence[str]) -> list[str]:
         count = Counter(names)
         names = [f"{name} {more}" if count[name] > 1 else name for name, more in zip(names, detail, strict=True)]
     return list(names)
+
+
+def folder_detail(path: Path) -> str:
+    """``(maker/Tiny-GGUF)``: the two folders above a file, which name the repository of one that was downloaded."""
+    return f"({path.parent.parent.name}/{path.parent.name})"
 
 
 def _chat_words(name: str) -> set[str]:

@@ -90,7 +90,7 @@ def test_json_is_the_stored_records() -> None:
     """Nothing is left out: each entry is the line of the store, with the fields that came later as unknown."""
     stored = [json.loads(line) for line in FIXTURE.read_bytes().splitlines()]
     for record in stored:
-        record |= {"stated_words": None, "cell": None, "text_figures": None}
+        record |= {"stated_words": None, "cell": None, "text_figures": None, "server": None}
         record["model"] |= {"size_bytes": None}
     assert json.loads(to_json(CONVERSATION)) == {"format": 1, "responses": stored}
 

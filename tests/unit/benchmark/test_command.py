@@ -6,6 +6,7 @@ import pytest
 
 from evaluation.benchmark.__main__ import duration, main
 from evaluation.benchmark.choose import ChoiceError, choose_models
+from evaluation.settings import PUBLISHED_DIR
 from tests.fake_engine import chat_model
 from tests.finished_run import make_run
 from tests.trainer import trained_by_another
@@ -74,8 +75,9 @@ def test_nothing_is_measured_beside_a_training(tmp_path: Path, capsys: pytest.Ca
     assert not (tmp_path / "results" / "benchmarks").exists()
 
 
-def test_list(capsys: pytest.CaptureFixture[str]) -> None:
+def test_list(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Shows the words that can be used."""
+    monkeypatch.setenv("PUBLISHED_DIR", str(PUBLISHED_DIR))
     assert main(["--list"]) == 0
     said = capsys.readouterr().out
     assert "SmolLM2 135M Instruct" in said and "everyday, study" in said

@@ -51,6 +51,13 @@ def test_an_answer_with_figures_that_add_up(arena: Arena) -> None:
     assert response.model.size_bytes == arena.model.base.size_bytes
 
 
+def test_an_answer_that_is_not_to_be_kept(arena: Arena) -> None:
+    """It is returned like any other, but not recorded."""
+    kept = arena.answer("Hi", max_tokens=2)
+    generation = arena.engine.submit(replace(arena.ask("Hi", max_tokens=2).request, keep=False))
+    assert generation.wait(60).text == kept.text and generation.wait().id not in {r.id for r in arena.recorded}
+
+
 def test_only_the_first_answer_is_cold(embedded: ChatModel) -> None:
     """And the first one after idle models were let go, which leaves a model at work alone."""
     engine = Engine()

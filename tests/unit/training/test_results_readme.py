@@ -34,7 +34,7 @@ def test_tables_name_every_field() -> None:
     log = re.findall(r"^\| `(\w+)`", section("A line of `log.jsonl`"), re.MULTILINE)
     assert log == [field.name for field in dataclasses.fields(LogEntry)]
     response = re.findall(r"^\| `([\w.\[\]]+)`", section("A response record, format 1"), re.MULTILINE)
-    assert sorted(response) == sorted([*_names(Response), "place", "cell", "text_figures"])
+    assert sorted(response) == sorted([*_names(Response), "place", "cell", "text_figures", "server"])
     loss = re.findall(r"^\| `(\w+)`", section("Answer losses"), re.MULTILINE)
     assert sorted(loss) == sorted(field.name for field in dataclasses.fields(AnswerLoss))
 
