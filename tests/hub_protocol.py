@@ -1,27 +1,32 @@
 """What the stand-in for the hub says: the protocol of huggingface_hub 1.33, transformers 5.17 and datasets 4.8.
 
-Repository info, trees, downloads with redirects, ETags and ranges, private and gated repositories, creation, and
-commits with large files over LFS. ``tests.hub_server`` has the repositories.
+Search with pages, repository info, trees, downloads with redirects, ETags and ranges, private and gated repositories,
+creation, and commits with large files over LFS. ``tests.hub_server`` has the repositories, ``tests.hub_about`` knows
+what is said of one.
 """
 
 import base64
 import hashlib
 import json
 import re
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
 import yaml
+
+from tests.hub_about import about, entry, front_matter, git_oid, is_large, tags
 
 if TYPE_CHECKING:
     from tests.hub_server import Commit, HubServer, Repository
 
-LARGE = (".safetensors", ".gguf", ".bin", ".parquet", ".arrow", ".model", ".png", ".zip")
-DATE = "2026-01-01T00:00:00.000Z"
+PAGE = 100
+"""Results of a search that come at once, at most."""
+PACE_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -64,8 +69,12 @@ class Handler(BaseHTTPRequestHandler):
         host = (self.headers.get("Host") or "").partition(":")[0]
         self.server.requests.append(Request(self.command, self.path, host, token, self.headers.get("Range")))
         try:
+            if self.server.portal is not None:
+                return self.send(self.server.portal, headers={"Content-Type": "text/html"})
             if self.server.broken:
-                raise _Refusal(self.server.broken, "Service unavailable")
+                wait = self.server.retry_after_s
+                headers = {"Retry-After": str(wait)} if wait is not None else None
+                raise _Refusal(self.server.broken, "Service unavailable", headers=headers)
             if token is not None and token not in self.server.tokens:
                 raise _Refusal(401, "Invalid credentials in Authorization header")
             self.user = self.server.tokens.get(token) if token else None
@@ -86,24 +95,29 @@ class Handler(BaseHTTPRequestHandler):
             raise _Refusal(401, "Invalid username or password.")
         self.send({"type": "user", "name": self.user, "fullname": self.user, "orgs": [], "auth": {"type": "token"}})
 
+    def search(self, kind: str) -> None:
+        """A page of the repositories that may be seen, and in a header where the next one is."""
+        words = " ".join(self.query.get("search", [])).casefold().split()
+        wanted = set(self.query.get("filter", []))
+        found = [
+            repository
+            for (its_kind, id), repository in self.server.repositories.items()
+            if its_kind == kind and all(word in id.casefold() for word in words) and wanted <= set(tags(repository))
+            if not repository.disabled and (not repository.private or self.user in self._trusted(repository))
+        ]
+        by = {"downloads": lambda one: one.downloads, "likes": lambda one: one.likes}
+        order = by.get(self.query.get("sort", [""])[0])
+        found.sort(key=order or (lambda one: 0), reverse=True)
+        start = int(self.query.get("cursor", ["0"])[0])
+        end = start + min(int(self.query.get("limit", [PAGE])[0]), PAGE)
+        rest = {"cursor": [end], **{name: values for name, values in self.query.items() if name != "cursor"}}
+        following = f"{self.server.url}/api/{kind}s?{urlencode(rest, doseq=True)}"
+        link = {"Link": f'<{following}>; rel="next"'} if end < len(found) else None
+        self.send([about(repository, None, self.query) for repository in found[start:end]], headers=link)
+
     def info(self, kind: str, id: str, revision: str = "main") -> None:
         repository = self.repository(kind, id)
-        commit = self.commit_of(repository, revision)
-        siblings = [{"rfilename": path} for path in sorted(commit.files)]
-        if "blobs" in self.query:
-            siblings = [
-                {"rfilename": path, "size": entry["size"], "blobId": entry["oid"], "lfs": entry.get("lfs")}
-                for path in sorted(commit.files)
-                for entry in [_entry(path, commit.files[path])]
-            ]
-        self.send(
-            {
-                "_id": repository.commits[0].sha[:24], "id": id, "author": id.partition("/")[0], "sha": commit.sha,
-                "lastModified": DATE, "createdAt": DATE, "private": repository.private, "disabled": False,
-                "gated": "manual" if repository.gated else False, "downloads": 0, "likes": 0, "tags": [],
-                "cardData": _card_data(commit.files.get("README.md", b"")), "siblings": siblings,
-            }
-        )  # fmt: skip
+        self.send(about(repository, self.commit_of(repository, revision), self.query))
 
     def auth_check(self, kind: str, id: str) -> None:
         self.repository(kind, id, files=True)
@@ -121,7 +135,7 @@ class Handler(BaseHTTPRequestHandler):
                     name = prefix + "/".join(steps[:depth])
                     entries[name] = {"type": "directory", "oid": git_oid(name.encode()), "size": 0, "path": name}
                 if recursive or len(steps) == 1:
-                    entries[path] = _entry(path, commit.files[path])
+                    entries[path] = entry(path, commit.files[path])
         if folder and not entries:
             raise _Refusal(404, f"{folder} does not exist on {revision}", "EntryNotFound")
         self.send(list(entries.values()))
@@ -131,7 +145,7 @@ class Handler(BaseHTTPRequestHandler):
         found: list[dict[str, Any]] = []
         for path in parse_qs(self.body.decode()).get("paths", []):
             if path in files:
-                found.append(_entry(path, files[path]))
+                found.append(entry(path, files[path]))
             elif any(name.startswith(f"{path}/") for name in files):
                 found.append({"type": "directory", "oid": git_oid(path.encode()), "size": 0, "path": path})
         self.send(found)
@@ -139,24 +153,24 @@ class Handler(BaseHTTPRequestHandler):
     def resolve(self, kind: str, id: str, revision: str, path: str) -> None:
         repository = self.repository(kind or "model", id, files=True)
         commit = self.commit_of(repository, revision)
-        about = {"X-Repo-Commit": commit.sha, "Accept-Ranges": "bytes"}
+        headers = {"X-Repo-Commit": commit.sha, "Accept-Ranges": "bytes"}
         if path not in commit.files:
-            raise _Refusal(404, "Entry not found", "EntryNotFound", about)
+            raise _Refusal(404, "Entry not found", "EntryNotFound", headers)
         content = commit.files[path]
-        if not _is_large(path, content):
-            return self.send_file(content, repository, {**about, "ETag": f'"{git_oid(content)}"'})
+        if not is_large(path, content):
+            return self.send_file(content, repository, {**headers, "ETag": f'"{git_oid(content)}"'})
         sha256 = hashlib.sha256(content).hexdigest()
-        about |= {"X-Linked-Size": str(len(content)), "X-Linked-ETag": f'"{sha256}"'}
-        about["Location"] = f"{self.server.storage_url}/{repository.kind}/{quote(id)}/{sha256}"
+        headers |= {"X-Linked-Size": str(len(content)), "X-Linked-ETag": f'"{sha256}"'}
+        headers["Location"] = f"{self.server.storage_url}/{repository.kind}/{quote(id)}/{sha256}/{quote(path)}"
         self.server.stored[sha256] = content
-        self.send(f"Found. Redirecting to {about['Location']}", 302, about)
+        self.send(f"Found. Redirecting to {headers['Location']}", 302, headers)
 
-    def storage(self, kind: str, id: str, sha256: str) -> None:
-        self.send_file(
-            self.server.stored[sha256],
-            self.server.repositories[kind, id],
-            {"ETag": f'"{sha256}"', "Accept-Ranges": "bytes"},
-        )
+    def storage(self, kind: str, id: str, sha256: str, path: str) -> None:
+        repository = self.server.repositories.get((kind, id))
+        if repository is None:
+            raise _Refusal(404, "Not found")
+        content = repository.served.get(path, self.server.stored[sha256])
+        self.send_file(content, repository, {"ETag": f'"{sha256}"', "Accept-Ranges": "bytes"})
 
     # Writing
 
@@ -176,7 +190,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def validate_yaml(self) -> None:
         try:
-            valid = isinstance(_front_matter(json.loads(self.body)["content"]), dict)
+            valid = isinstance(front_matter(json.loads(self.body)["content"]), dict)
         except yaml.YAMLError:
             valid = False
         errors = [] if valid else [{"message": "The metadata is not a mapping in YAML"}]
@@ -187,11 +201,11 @@ class Handler(BaseHTTPRequestHandler):
         answers = []
         for file in json.loads(self.body)["files"]:
             path, sample = file["path"], base64.b64decode(file["sample"])
-            there = _entry(path, files[path]) if path in files else {}
+            there = entry(path, files[path]) if path in files else {}
             answers.append(
                 {
                     "path": path,
-                    "uploadMode": "lfs" if _is_large(path, sample) else "regular",
+                    "uploadMode": "lfs" if is_large(path, sample) else "regular",
                     "shouldIgnore": False,
                     **({"oid": there.get("lfs", there)["oid"]} if there else {}),
                 }
@@ -245,13 +259,18 @@ class Handler(BaseHTTPRequestHandler):
         """A repository that may be seen, and with ``files`` be downloaded, by who asks."""
         repository = self.server.repositories.get((kind, id))
         known = self.user is not None
-        trusted = repository is not None and known and self.user in {*repository.readers, id.partition("/")[0]}
+        trusted = repository is not None and self.user in self._trusted(repository)
         if repository is None or (repository.private and not trusted):
             raise _Refusal(404 if known else 401, "Repository not found", "RepoNotFound")
+        if repository.disabled:
+            raise _Refusal(403, "Access to this resource is disabled.")
         if files and repository.gated and not trusted:
             message = f"Access to {kind} {id} is restricted and you are not in the authorized list."
             raise _Refusal(403 if known else 401, message, "GatedRepo")
         return repository
+
+    def _trusted(self, repository: "Repository") -> set[str]:
+        return {*repository.readers, repository.id.partition("/")[0]}
 
     def writable(self, kind: str, id: str) -> "Repository":
         repository = self.repository(kind, id)
@@ -286,7 +305,12 @@ class Handler(BaseHTTPRequestHandler):
             return
         if (cut := repository.cut_after_bytes) is not None and cut < end - start:
             repository.cut_after_bytes, end, self.close_connection = None, start + cut, True
-        self.wfile.write(content[start:end])
+        step = int((repository.pace_bytes_s or 0) * PACE_S) or end
+        with suppress(ConnectionError):  # who downloads may stop
+            for position in range(start, end, max(1, step)):
+                self.wfile.write(content[position : min(position + step, end)])
+                if repository.pace_bytes_s:
+                    time.sleep(PACE_S)
 
     def _start(self, status: int, headers: Mapping[str, str], length: int) -> None:
         self.send_response(status)
@@ -311,12 +335,13 @@ class Handler(BaseHTTPRequestHandler):
 _API = r"/api/(?P<kind>model|dataset)s/(?P<id>[^/]+/[^/]+)"
 _ROUTES: list[tuple[str, str, Any]] = [
     ("GET", r"/api/whoami-v2", Handler.whoami),
+    ("GET", r"/api/(?P<kind>model|dataset)s", Handler.search),
     ("GET", _API, Handler.info),
     ("GET", _API + r"/revision/(?P<revision>[^/]+)", Handler.info),
     ("GET", _API + r"/auth-check", Handler.auth_check),
     ("GET", _API + r"/tree/(?P<revision>[^/]+)(?:/(?P<folder>.+))?", Handler.tree),
     ("POST", _API + r"/paths-info/(?P<revision>[^/]+)", Handler.paths_info),
-    ("GET", r"/storage/(?P<kind>\w+)/(?P<id>[^/]+/[^/]+)/(?P<sha256>\w{64})", Handler.storage),
+    ("GET", r"/storage/(?P<kind>\w+)/(?P<id>[^/]+/[^/]+)/(?P<sha256>\w{64})/(?P<path>.+)", Handler.storage),
     ("GET", r"/(?:(?P<kind>dataset)s/)?(?P<id>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<path>.+)", Handler.resolve),
     ("POST", r"/api/repos/create", Handler.create),
     ("POST", r"/api/validate-yaml", Handler.validate_yaml),
@@ -326,34 +351,3 @@ _ROUTES: list[tuple[str, str, Any]] = [
     ("POST", r"/storage/verify/(?P<sha256>\w{64})", Handler.lfs_verify),
     ("POST", _API + r"/commit/(?P<revision>[^/]+)", Handler.commit),
 ]
-
-
-def _is_large(path: str, content: bytes) -> bool:
-    return path.endswith(LARGE) or b"\0" in content[:512]
-
-
-def git_oid(content: bytes) -> str:
-    """How git names a blob."""
-    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-
-
-def _entry(path: str, content: bytes) -> dict[str, Any]:
-    """A file as trees list it; of a large one, git keeps a pointer."""
-    entry: dict[str, Any] = {"type": "file", "path": path, "size": len(content), "oid": git_oid(content)}
-    if _is_large(path, content):
-        sha256 = hashlib.sha256(content).hexdigest()
-        pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {len(content)}\n".encode()
-        entry["oid"] = git_oid(pointer)
-        entry["lfs"] = {"oid": sha256, "size": len(content), "pointerSize": len(pointer)}
-    return entry
-
-
-def _front_matter(card: str) -> Any:
-    parts = card.split("---", 2)
-    return yaml.safe_load(parts[1]) if len(parts) == 3 and not parts[0].strip() else {}
-
-
-def _card_data(readme: bytes) -> Any:
-    with suppress(yaml.YAMLError):
-        return _front_matter(readme.decode())
-    return None

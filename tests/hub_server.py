@@ -26,7 +26,8 @@ from urllib.request import getproxies
 
 import pytest
 
-from tests.hub_protocol import Handler, Request, git_oid
+from tests.hub_about import git_oid
+from tests.hub_protocol import Handler, Request
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,14 @@ class Repository:
     """Names of commits, beside the branch ``main``."""
     cut_after_bytes: int | None = None
     """The next file that is downloaded breaks off after so many bytes; once."""
+    pace_bytes_s: float | None = None
+    """Its large files come no faster than this."""
+    served: dict[str, bytes] = field(default_factory=dict)
+    """What is sent under a large file's path instead of what the hub says it holds."""
+    disabled: bool = False
+    """Taken down: it is known, but nothing of it is given. One that was removed is deleted from ``repositories``."""
+    downloads: int = 0
+    likes: int = 0
 
     @property
     def files(self) -> Mapping[str, bytes]:
@@ -87,16 +96,20 @@ class HubServer(ThreadingHTTPServer):
         self.requests: list[Request] = []
         self.broken: int | None = None
         """A status such as 503 with which everything is answered."""
+        self.retry_after_s: int | None = None
+        """How long it then asks to wait."""
+        self.portal: str | None = None
+        """A page with which everything is answered, as a network does that wants a login first."""
         self.connections: set[socket.socket] = set()
 
     def add(
         self, repo_id: str, files: Mapping[str, bytes] | Path, kind: str = "model", private: bool = False,
-        gated: bool = False,
+        gated: bool = False, downloads: int = 0,
     ) -> Repository:  # fmt: skip
         """A repository with one commit, of these files or of everything in a folder."""
         if isinstance(files, Path):
             files = {str(path.relative_to(files)): path.read_bytes() for path in files.rglob("*") if path.is_file()}
-        repository = self.repositories[kind, repo_id] = Repository(repo_id, kind, private, gated)
+        repository = self.repositories[kind, repo_id] = Repository(repo_id, kind, private, gated, downloads=downloads)
         repository.commit(files, "initial commit")
         return repository
 

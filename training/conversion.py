@@ -28,6 +28,8 @@ def adapter_as_gguf(adapter: Path, name: str, base: FoundBase, work: Path, pool:
     base_folder, adapter_folder, made = work / "base", work / "adapter", work / "adapter.gguf"
     config = load_config(base)
     config.architectures = config.architectures or [_architecture(config)]
+    if hasattr(config, "quantization_config"):  # of the base's weights, which are not looked at
+        del config.quantization_config
     config.save_pretrained(base_folder)
     load_tokenizer(base).save_pretrained(base_folder)
     adapter_folder.mkdir()

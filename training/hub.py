@@ -49,9 +49,12 @@ class HubError(Exception):
     """The hub cannot give or take something; the message says which repository, why and what to do."""
 
 
-def check_model(repo_id: str, revision: str | None = None) -> str | None:
-    """Commit of a model that can be downloaded, or that is complete in the local cache. Raises ``HubError``."""
-    return _check("model", repo_id, revision, "base.model")
+def check_model(repo_id: str, revision: str | None = None, setting: str = "base.model") -> str | None:
+    """Commit of a model that can be downloaded, or that is complete in the local cache.
+
+    Raises ``HubError``, which tells the user to mend ``setting``.
+    """
+    return _check("model", repo_id, revision, setting)
 
 
 def check_dataset(repo_id: str, revision: str | None = None, setting: str = "data.source") -> str | None:

@@ -20,6 +20,7 @@ from typing import Any
 from evaluation.settings import PROJECT_ROOT
 
 DOWNLOAD_AGAIN = "download or copy it again"
+CACHE_FILE = "model-files-1.json"
 # Signals by which a file ends its reader: too slow, shrunk while mapped, a fault in a library. Others come from outside
 # (somebody kills the process, the machine is out of memory) and say nothing about the file.
 _FILE_IS_TO_BLAME = {signal.SIGALRM, signal.SIGBUS, signal.SIGSEGV, signal.SIGABRT}
@@ -52,6 +53,8 @@ class AdapterFacts:
     """A LoRA adapter."""
 
     sha256: str
+    name: str | None
+    """``general.name``, as it stands in the file."""
     architecture: str
     size_bytes: int
     base_name: str | None
@@ -99,7 +102,7 @@ def from_json(data: dict[str, Any]) -> FileFacts:
 
 def read_files(paths: Sequence[Path], cache_dir: Path) -> dict[Path, FileFacts]:
     """What each of ``paths`` (absolute) holds. Never raises because of a file or of the cache."""
-    cache_file = cache_dir / "model-files-1.json"
+    cache_file = cache_dir / CACHE_FILE
     cache = _load(cache_file)
     facts: dict[Path, FileFacts] = {}
     unread: dict[Path, list[int]] = {}
@@ -118,6 +121,14 @@ def read_files(paths: Sequence[Path], cache_dir: Path) -> dict[Path, FileFacts]:
     if unread:
         _save(cache_file, {path: entry for path, entry in cache.items() if os.path.exists(path)})
     return facts
+
+
+def remember_as(old: Path, new: Path, cache_dir: Path) -> None:
+    """A file that was read as ``old`` has been moved: it need not be read again as ``new``."""
+    cache_file = cache_dir / CACHE_FILE
+    cache = _load(cache_file)
+    if str(old) in cache:
+        _save(cache_file, {**cache, str(new): cache[str(old)]})
 
 
 def _stamp(path: Path) -> list[int] | Unusable:

@@ -89,10 +89,10 @@ def _model(reader: HeaderReader, path: Path) -> ModelFacts:
         tensor_type=max(by_type, key=by_type.__getitem__),
         parameters=sum(by_type.values()),
         size_bytes=path.stat().st_size,
-        context_length=_required(reader, f"{architecture}.context_length"),
+        context_length=reader.size(f"{architecture}.context_length"),
         license=reader.text("general.license"),
         chat_template=template,
-        kv_bytes_per_token=_kv_bytes_per_token(reader, architecture),
+        kv_bytes_per_token=reader.kv_bytes_per_token(architecture),
         shapes={name: shape[:2] for name, shape in reader.shapes.items()},
         sha256=_sha256(path),
     )
@@ -108,6 +108,7 @@ def _adapter(reader: HeaderReader, path: Path) -> AdapterFacts:
     if not pairs or halves != {name for name in reader.shapes if not name.endswith("_norm.weight")}:
         raise Problem("The adapter's tensors are not pairs of lora_a and lora_b: export it again.")
     return AdapterFacts(
+        name=reader.text("general.name"),
         architecture=_architecture(reader),
         size_bytes=path.stat().st_size,
         base_name=reader.text("general.base_model.0.name"),
@@ -158,26 +159,6 @@ def _file_type(reader: HeaderReader) -> str | None:
         if stated == [kind] and kind != LlamaFileType.GUESSED:
             return kind.name.removeprefix("MOSTLY_").removeprefix("ALL_")
     return None
-
-
-def _required(reader: HeaderReader, key: str) -> int:
-    values = reader.numbers(key)
-    if len(values) != 1 or values[0] <= 0:
-        raise Problem(f"Its metadata lacks a usable {quoted(key)}: convert or download the model again.")
-    return values[0]
-
-
-def _kv_bytes_per_token(reader: HeaderReader, architecture: str) -> int:
-    """F16 keys and values of all layers; heads may be counted per layer, 0 where a layer has no attention."""
-    layers = _required(reader, f"{architecture}.block_count")
-    heads = reader.numbers(f"{architecture}.attention.head_count")
-    kv_heads = reader.numbers(f"{architecture}.attention.head_count_kv") or heads
-    if not any(kv_heads):
-        return 0
-    head_size = _required(reader, f"{architecture}.embedding_length") // max([*heads, 1])
-    sizes = [reader.numbers(f"{architecture}.attention.{part}_length") or [head_size] for part in ("key", "value")]
-    layer_heads = kv_heads[0] * layers if len(kv_heads) == 1 else sum(kv_heads[:layers])
-    return layer_heads * (sizes[0][0] + sizes[1][0]) * 2
 
 
 def _sha256(path: Path) -> str:

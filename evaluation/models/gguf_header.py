@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFReader, GGUFValueType, ReaderField
 
-from evaluation.models.files import DOWNLOAD_AGAIN
+from evaluation.models.files import DOWNLOAD_AGAIN, quoted
 
 
 class Problem(Exception):
@@ -38,6 +38,28 @@ class HeaderReader(GGUFReader):
         value = field.contents() if field else None
         values: list[Any] = value if isinstance(value, list) else [value]
         return values if all(isinstance(item, int) for item in values) else []
+
+    def size(self, key: str) -> int:
+        """A positive integer. Raises ``Problem`` when there is none."""
+        values = self.numbers(key)
+        if len(values) != 1 or values[0] <= 0:
+            raise Problem(f"Its metadata lacks a usable {quoted(key)}: convert or download the model again.")
+        return values[0]
+
+    def kv_bytes_per_token(self, architecture: str) -> int:
+        """F16 keys and values of all layers; heads may be counted per layer, 0 where a layer has no attention.
+
+        Raises ``Problem``.
+        """
+        layers = self.size(f"{architecture}.block_count")
+        heads = self.numbers(f"{architecture}.attention.head_count")
+        kv_heads = self.numbers(f"{architecture}.attention.head_count_kv") or heads
+        if not any(kv_heads):
+            return 0
+        head_size = self.size(f"{architecture}.embedding_length") // max([*heads, 1])
+        sizes = [self.numbers(f"{architecture}.attention.{part}_length") or [head_size] for part in ("key", "value")]
+        layer_heads = kv_heads[0] * layers if len(kv_heads) == 1 else sum(kv_heads[:layers])
+        return layer_heads * (sizes[0][0] + sizes[1][0]) * 2
 
     def _get(self, offset: int, dtype: Any, count: int = 1, override_order: Any = None) -> Any:
         if offset + np.dtype(dtype).itemsize * int(count) > len(self.data):

@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from evaluation.hub.origins import Origin, write_origin
 from evaluation.models import Catalog, ChatModel, discover
 from evaluation.models.gguf_header import HeaderReader
 from evaluation.settings import PROJECT_ROOT
@@ -36,8 +37,8 @@ class Folders:
     results: Path
     cache: Path
 
-    def discover(self) -> Catalog:
-        return discover(self.models, self.results, self.cache)
+    def discover(self, published: Path | None = None) -> Catalog:
+        return discover(self.models, self.results, self.cache, published)
 
     def reasons(self) -> dict[str, str]:
         """File name to reason; each must be one sentence for people."""
@@ -167,6 +168,38 @@ def test_names_are_as_people_write_them(folders: Folders) -> None:
         write_gguf(folders.models / file, CHAT_METADATA | {"general.name": stated}, seed=seed)
     found = {model.base.path.name: model.name for model in added(folders.discover())}
     assert found == {file: name for file, (_, name) in names.items()}
+
+
+def test_names_that_say_nothing_give_way_to_the_folder(folders: Folders) -> None:
+    """Downloads lie in folders called as their repositories, which are told where file and metadata are not."""
+    for seed, (file, stated) in enumerate(
+        {"maker/Llama-1B-LoRA-r32/unsloth.Q8_0.gguf": "Model", "maker/model/Model-F16.gguf": "Pirate 1B"}.items()
+    ):
+        (folders.models / file).parent.mkdir(parents=True)
+        write_gguf(folders.models / file, CHAT_METADATA | {"general.name": stated}, seed=seed)
+    assert [model.name for model in added(folders.discover())] == ["Llama 1B LoRA R32", "Pirate 1B"]
+
+
+def test_what_is_being_downloaded_is_no_model(folders: Folders) -> None:
+    """Whatever lies in the folder of downloads is neither listed nor called unusable."""
+    (folders.models / ".downloads" / "0123").mkdir(parents=True)
+    write_gguf(folders.models / ".downloads" / "0123" / "adapter.gguf")
+    catalog = folders.discover()
+    assert not added(catalog) and not catalog.unusable
+
+
+def test_endpoints_are_models_too(folders: Folders) -> None:
+    """In the order of their file, after the local ones, none named like one of those; a fault of the file is told."""
+    write_gguf(folders.models / "a.gguf")
+    entry = '[[endpoint]]\nname = "{}"\nbase_url = "http://127.0.0.1:9/v1"\nmodel = "{}"\n'
+    content = entry.format("Tiny 1M Instruct", "one") + entry.format("Big", "two") + '[[endpoint]]\nname = "Half"\n'
+    (folders.models / "endpoints.toml").write_text(content)
+    catalog = folders.discover()
+    assert [model.name for model in catalog.everyone] == [
+        "SmolLM2 135M Instruct", "Tiny 1M Instruct", "Tiny 1M Instruct (endpoint)", "Big",
+    ]  # fmt: skip
+    assert {file.path for file in catalog.unusable} == {folders.models / "endpoints.toml"}
+    assert "base_url is missing" in catalog.unusable[0].reason
 
 
 def test_quantization(folders: Folders) -> None:
@@ -442,6 +475,34 @@ def test_adapter_belongs_to_every_base_that_it_fits(folders: Folders) -> None:
     assert adapted.ref.template_sha256 == added(catalog)[0].ref.template_sha256
 
 
+def test_adapter_among_the_models_is_used_where_it_lies(folders: Folders) -> None:
+    """On every base that it fits, beside those of runs, called by what tells most; as a copy of a run's adapter it adds
+    nothing. Its origin says which base is missing, if none is here."""
+    base = write_gguf(folders.models / "a.gguf")
+    write_lora_adapter(folders.run("r16"), base, rank=2)
+    shutil.copy(folders.results / "runs" / "r16" / "adapter.gguf", folders.models / "copy.gguf")
+    repositories = ("maker/Pirate-LoRA", "other/Pirate-LoRA")
+    for seed, repo_id in enumerate(repositories, start=1):
+        (folders.models / repo_id).mkdir(parents=True)
+        write_lora_adapter(folders.models / repo_id / "adapter-f16.gguf", base, rank=2, seed=seed)
+    write_lora_adapter(folders.models / "shanty-f16.gguf", base, rank=2, seed=3)
+    lost = folders.models / "maker" / "lost.gguf"
+    write_gguf(lost, LORA, {"blk.9.attn_q.weight.lora_a": (8, 2), "blk.9.attn_q.weight.lora_b": (2, 8)})
+    write_origin(lost, Origin("maker/lost", "lost.gguf", "c0ffee", None, None, 0.0, "maker/Base-9B"))
+    catalog = folders.discover()
+    tuned = [model for model in added(catalog) if model.adapter]
+    assert [model.name.removeprefix("Tiny 1M Instruct + ") for model in tuned] == [
+        "Pirate LoRA (adapter-f16) (maker/Pirate-LoRA)",
+        "Pirate LoRA (adapter-f16) (other/Pirate-LoRA)",
+        "r16",
+        "Shanty",
+    ]
+    assert [model.ref.adapter_run for model in tuned] == [None, None, "r16", None]
+    assert tuned[3].adapter and tuned[3].adapter.path == folders.models / "shanty-f16.gguf"
+    (unusable,) = catalog.unusable
+    assert unusable.path == lost and "maker/Base-9B" in unusable.reason
+
+
 def write_run(
     folders: Folders, file: Path, name: str, id: str = "", status: Status = "finished", seed: int = 0, **fields: Any
 ) -> Path:
@@ -520,6 +581,20 @@ def test_runs_that_come_with_the_project_are_offered(folders: Folders) -> None:
     assert not catalog.unusable
 
 
+def test_runs_of_the_project_are_found_wherever_results_are_kept(folders: Folders, tmp_path: Path) -> None:
+    """Each once, also where an installation's results are the project's own."""
+    base = write_gguf(folders.models / "a.gguf")
+    write_run(folders, base, "mine")
+    shipped = write_run(folders, base, "shipped", seed=1)
+    (folders.results / "published" / "runs").mkdir(parents=True)
+    shutil.move(shipped, folders.results / "published" / "runs")
+    here = [model.name for model in folders.discover().models]
+    assert folders.discover(folders.results / "published").models == folders.discover().models
+    shutil.move(folders.results / "published", tmp_path / "project")
+    assert len(folders.discover().models) == len(here) - 1
+    assert [model.name for model in folders.discover(tmp_path / "project").models] == here
+
+
 def test_archived_run_is_not_offered(folders: Folders) -> None:
     """Its adapter is neither a model nor named as unusable, and comes back with the run."""
     base = write_gguf(folders.models / "a.gguf")
@@ -557,8 +632,8 @@ def test_adapter_of_the_embedding_is_flipped(folders: Folders) -> None:
     assert [model.name for model in added(folders.discover())] == ["Tiny 1M Instruct", "Tiny 1M Instruct + embedding"]
 
 
-def test_adapters_that_cannot_be_used(folders: Folders) -> None:
-    """Each says why: wrong base, broken, not an adapter, or in the wrong folder."""
+def test_adapters_that_cannot_be_used(folders: Folders, tmp_path: Path) -> None:
+    """Each says why: wrong base, broken, or not an adapter."""
     base = write_gguf(folders.models / "a.gguf")
     pair = {"blk.0.attn_q.weight.lora_a": (8, 2), "blk.0.attn_q.weight.lora_b": (2, 8)}
     stated = LORA | {"general.base_model.0.name": "Llama 3.2 3B\n" + "x" * 1000}
@@ -568,7 +643,7 @@ def test_adapters_that_cannot_be_used(folders: Folders) -> None:
     write_gguf(folders.run("ranks"), LORA, {**pair, "blk.0.attn_q.weight.lora_b": (3, 8)})
     write_gguf(folders.run("control-vector"), LORA | {"adapter.type": "control"}, pair)
     write_gguf(folders.run("whole"), seed=5)
-    folders.run("cut").write_bytes(write_lora_adapter(folders.models / "misplaced.gguf", base).read_bytes()[:-900])
+    folders.run("cut").write_bytes(write_lora_adapter(tmp_path / "whole.gguf", base).read_bytes()[:-900])
     folders.run("broken-link").symlink_to("nowhere")
     folders.run("no-adapter-yet")
     catalog = folders.discover()
@@ -583,7 +658,6 @@ def test_adapters_that_cannot_be_used(folders: Folders) -> None:
         "whole": "whole model",
         "cut": "incomplete",
         "broken-link": "nowhere",
-        "models": str(folders.results / "runs" / "misplaced" / "adapter.gguf"),
     }
     assert reasons.keys() == expected.keys()
     for place, part in expected.items():

@@ -18,10 +18,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from evaluation.hub.downloads import Downloads
+from evaluation.hub.origins import read_origin
+from evaluation.hub.references import Reference
+from evaluation.hub.repositories import look_up
 from tests import by_llama_cpp
 from tests.finished_run import make_run
 from tests.hub_server import HubServer
-from training import conversion, export, llama_process
+from training import conversion, convert_adapter, export, llama_process
 from training.base import FoundBase, find_base, load_model, load_tokenizer
 from training.converter import ConverterError, converter
 from training.gguf_header import read_header
@@ -241,6 +245,59 @@ def test_a_wrong_export_is_not_kept(
     assert (folder / "adapter.gguf").read_text() == "an earlier one"
     assert [path.name for path in folder.iterdir() if "gguf" in path.name] == ["adapter.gguf"]
     assert not list((tmp_path / "cache").glob("export-*"))
+
+
+def test_an_adapter_of_others_is_downloaded_and_converted(
+    tiny_base: Path, tiny_adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From PEFT's form on the hub to a GGUF file among the models, with its origin. Where its settings name a folder of
+    who trained it, the card's base is taken, quantized weights or not; and rank-stabilized scaling is kept."""
+    settings = json.loads((tiny_adapter / "adapter_config.json").read_text())
+    assert (settings["r"], settings["lora_alpha"]) == (4, 2)
+    settings |= {"use_rslora": True, "base_model_name_or_path": "/content/base"}
+    weights = (tiny_adapter / "adapter_model.safetensors").read_bytes()
+    config = json.loads((tiny_base / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "bitsandbytes", "load_in_4bit": True}
+    with HubServer() as hub:
+        hub.use(monkeypatch, tmp_path / "hf")
+        for name, value in (("HF_ENDPOINT", hub.url), ("HF_HOME", str(tmp_path / "hf"))):  # for another process
+            monkeypatch.setenv(name, value)
+        files = {path.name: path.read_bytes() for path in tiny_base.iterdir()}
+        hub.add("maker/Tiny-1M-Chat", files | {"config.json": json.dumps(config).encode()})
+        files = {
+            "README.md": b"---\nlicense: mit\nbase_model: maker/Tiny-1M-Chat\nlibrary_name: peft\n---\n",
+            "adapter_config.json": json.dumps(settings).encode(),
+            "adapter_model.safetensors": weights,
+        }
+        hub.add("other/brief-lora", files)
+        repository = look_up(Reference("other/brief-lora"))
+        downloads = Downloads(tmp_path / "models")
+        done = downloads.wait(downloads.start(repository, repository.files[0]).id, 240)
+    assert (done.state, done.error) == ("done", None)
+    assert done.target == tmp_path / "models" / "other" / "brief-lora" / "brief-lora.gguf"
+    header = read_header(done.target)
+    assert (header["general.name"], header["general.type"]) == ("brief-lora", "adapter")
+    assert header["adapter.lora.alpha"] == 2 * 4**0.5
+    origin = read_origin(done.target)
+    assert origin is not None and (origin.license, origin.base_model) == ("mit", "maker/Tiny-1M-Chat")
+    assert origin.sha256 == sha256(weights).hexdigest()
+
+
+def test_an_adapter_that_llama_cpp_would_misread_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its converter would make a wrong file of these without a word."""
+    lora: dict[str, Any] = {"peft_type": "LORA", "r": 4, "lora_alpha": 2}
+    for settings, word in (
+        (lora | {"use_dora": True}, "use_dora"),
+        (lora | {"rank_pattern": {"q_proj": 8}}, "rank_pattern"),
+        (lora | {"modules_to_save": ["lm_head"]}, "modules_to_save"),
+        (lora | {"peft_type": "IA3"}, "kind IA3"),
+        (lora | {"base_model_name_or_path": "../base"}, "names no base model"),
+        ([], "no settings of PEFT"),
+    ):
+        (tmp_path / "adapter_config.json").write_text(json.dumps(settings))
+        assert convert_adapter.main([str(tmp_path), str(tmp_path / "made.gguf"), "--name", "x"]) == 1
+        assert word in capsys.readouterr().out
+    assert not (tmp_path / "made.gguf").exists()
 
 
 def test_weights_in_pytorchs_own_form_are_downloaded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
