@@ -1,4 +1,4 @@
-"""Folders of records: append-only JSON lines, one file per writing process, so that no process waits for another.
+"""Folders of records: append-only JSON lines, files of one writing process each, so that none waits for another.
 
 A closed file may have been turned into a Parquet file of the same name; where both lie, because that was interrupted,
 the Parquet file is whole and counts alone. ``results/README.md`` describes the files.
@@ -11,7 +11,7 @@ import os
 import threading
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,9 @@ from evaluation.record_json import Record, read_json_line, to_json_line, to_json
 from evaluation.record_parquet import json_rows
 from evaluation.records import AnswerLoss, Response
 from training.runlog import append_whole
+
+FILE_BYTES = 2**20
+"""A larger file is closed and another one begun: who copies what has changed would copy all of it again and again."""
 
 
 class StoreError(Exception):
@@ -40,21 +43,22 @@ class Problem:
 
 
 class Appender:
-    """Adds records to a file of this process. All methods may be called from any thread, and from a forked process.
+    """Adds records to files of this process. All methods may be called from any thread, and from a forked process.
 
     The file is opened for each record: a folder that was moved, deleted or mounted again while the process runs is
     noticed at the next record, not lost with an old descriptor.
     """
 
-    def __init__(self, folder: Path, what: str) -> None:
-        """``what`` is saved, for error messages: ``The answer``."""
+    def __init__(self, folder: Path, what: str, lock: AbstractContextManager[object] | None = None) -> None:
+        """``what`` is saved, for error messages: ``The answer``. ``lock``: held while a record is written, for who
+        reads the files as they grow."""
         self._folder, self._what = folder, what
-        self._begin()
+        self._begin(lock or threading.Lock())
 
     def append(self, record: Response | AnswerLoss) -> None:
         """Save a record; on disk when this returns. Raises ``StoreError``; a later call may work again."""
         if self._pid != os.getpid():
-            self._begin()
+            self._begin(threading.Lock())  # the other process may have forked while the lock was held
         line = to_json_line(record)
         try:
             with self._lock:
@@ -65,9 +69,9 @@ class Appender:
                 f"{self._what} could not be saved in {self._folder}: {reason}. {_remedy(error.errno)}"
             ) from error
 
-    def _begin(self) -> None:
+    def _begin(self, lock: AbstractContextManager[object]) -> None:
         """A file, and a lock that nobody holds."""
-        self._pid, self._lock = os.getpid(), threading.Lock()
+        self._pid, self._lock = os.getpid(), lock
         self._path = self._new_path()
 
     def _new_path(self) -> Path:
@@ -91,9 +95,12 @@ class Appender:
                 self._path = self._new_path()
             descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
             hold(descriptor, fcntl.LOCK_SH)
-            if os.fstat(descriptor).st_nlink and not self._path.with_suffix(".parquet").exists():
+            status = os.fstat(descriptor)
+            if status.st_size >= FILE_BYTES:
+                self._path = self._new_path()
+            elif status.st_nlink and not self._path.with_suffix(".parquet").exists():
                 return descriptor
-            os.close(descriptor)  # that happened just now
+            os.close(descriptor)  # it is full, or was taken for closed just now
 
 
 def hold(descriptor: int, lock: int) -> None:

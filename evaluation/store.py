@@ -8,6 +8,7 @@
 ``results/README.md`` describes the stored form.
 """
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,10 +52,13 @@ class ResponseStore:
     ``read``, ``frame`` and ``of_benchmark`` also give the responses in ``published``, a folder never written to.
     """
 
-    def __init__(self, folder: Path, published: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, published: Path | None = None, lock: AbstractContextManager[object] | None = None
+    ) -> None:
+        """``lock``: held while a response is written."""
         self.folder = folder
         self.published = published
-        self._appender = Appender(folder, "The answer")
+        self._appender = Appender(folder, "The answer", lock)
 
     def append(self, response: Response) -> None:
         """Save a response; on disk when this returns. Raises ``StoreError``; a later call may work again."""
