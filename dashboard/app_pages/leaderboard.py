@@ -4,15 +4,18 @@ from dataclasses import replace
 
 import streamlit as st
 
-from dashboard import services
 from dashboard.arena.answer_text import as_plain
-from dashboard.leaderboard import data, filters, words
-from dashboard.leaderboard.data import View
+from dashboard.leaderboard import data, filters
 from dashboard.leaderboard.pictures import draw_charts
 from dashboard.leaderboard.reading import draw_prompts, draw_wanted
+from dashboard.leaderboard.report import draw_report
 from dashboard.leaderboard.table import draw_table
+from dashboard.public.answers import shown_answers
+from dashboard.told import told
 from evaluation.host import host as this_host
+from evaluation.leaderboard import words
 from evaluation.leaderboard.answers import Answers
+from evaluation.leaderboard.view import View, only_disturbed
 from evaluation.leaderboard.wording import counted
 
 SHOWN_PROBLEMS = 50
@@ -73,7 +76,7 @@ def draw_problems(answers: Answers) -> None:
     with expander:
         for problem in problems[:SHOWN_PROBLEMS]:
             line = f", line {problem.line:,}" if problem.line else ""
-            st.markdown(f"{as_plain(problem.path.name)}{line}: {as_plain(problem.reason)}")
+            st.markdown(f"{as_plain(problem.path.name)}{line}: {told(problem.reason)}")
         if len(problems) > SHOWN_PROBLEMS:
             st.caption(f"And {len(problems) - SHOWN_PROBLEMS:,} more.")
 
@@ -107,8 +110,9 @@ def draw_nothing_counted() -> None:
 def main() -> None:
     """Draw the page."""
     filters.apply_address()
-    st.title("Leaderboard", anchor=False)
-    answers = services.answers()
+    head = st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center")
+    head.title("Leaderboard", anchor=False, width="content")
+    answers = shown_answers()
     with st.spinner("Reading the stored answers…"):
         version = answers.refresh()
     hosts = data.hosts(answers, version)
@@ -123,9 +127,12 @@ def main() -> None:
         selection = filters.pick_answers(answers, version, host)
     filters.name_address(selection)
     view = data.view_of(answers, version, host, names[host.key], selection)
-    if data.only_disturbed(view):
+    doubtful = only_disturbed(view)
+    if doubtful:
         view = data.view_of(answers, version, host, names[host.key], replace(selection, disturbed=True))
         draw_all_disturbed()
+    with head:
+        draw_report(view, doubtful)
     if host.published:
         draw_published_note()
     draw_view(view)

@@ -8,10 +8,11 @@ import streamlit as st
 
 from dashboard.arena.answer_text import as_plain
 from dashboard.leaderboard import data
-from dashboard.leaderboard.words import prompt_labels
+from dashboard.public.answers import PRIVATE
 from dashboard.times import local_time
 from evaluation.host import host as this_host
 from evaluation.leaderboard.answers import Answers, HostFacts, Selection
+from evaluation.leaderboard.words import prompt_labels
 from evaluation.models.names import distinct
 
 HOST = "leaderboard_host"
@@ -88,7 +89,7 @@ def pick_answers(answers: Answers, version: int, host: HostFacts) -> Selection:
     sets = _pick("Prompt set", SETS, sorted(rows["prompt_set"].dropna().unique()))
     rows = rows[rows["prompt_set"].isin(sets)] if sets else rows
     texts = dict(zip(rows["prompt_key"], rows["prompt"], strict=True))
-    offered = _by_count(rows, "prompt_key")
+    offered = _by_count(rows[rows["prompt"] != PRIVATE], "prompt_key")
     prompts = _pick("Prompt", PROMPTS, offered, prompt_labels({key: texts[key] for key in offered}))
     rows = rows[rows["prompt_key"].isin(prompts)] if prompts else rows
     known = data.models(answers, version, host.key)

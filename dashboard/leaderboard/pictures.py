@@ -8,17 +8,15 @@ import streamlit as st
 
 from dashboard.arena.answer_text import as_plain
 from dashboard.downloads import download_chart
-from dashboard.leaderboard import chart_data, reading
-from dashboard.leaderboard.data import View
-from dashboard.leaderboard.table import heading
+from dashboard.leaderboard import reading
 from evaluation.charts.differences import differences_chart
 from evaluation.charts.latency import latency_chart
 from evaluation.charts.length import length_chart
 from evaluation.charts.pareto import pareto_chart
-from evaluation.leaderboard.compare import Comparison
-from evaluation.leaderboard.figures import BY_KEY, Figure, shown_interval
-from evaluation.leaderboard.wording import counted, direction, prompts_needed
-from evaluation.statistics import FEWEST, Interval
+from evaluation.leaderboard import chart_data, chart_words
+from evaluation.leaderboard.figures import BY_KEY, Figure
+from evaluation.leaderboard.table import heading
+from evaluation.leaderboard.view import View
 
 TAB = "leaderboard_tab"
 BASELINE = "leaderboard_baseline"
@@ -47,10 +45,7 @@ def draw_latency(view: View) -> None:
     if rows.empty:
         st.info("No latency is known for these answers.", icon=":material/info:")
         return
-    st.caption(
-        "Colored: median latency, pale until the first token, full while decoding, one shade where the parts are "
-        "not known. Gray: median words. A slow model has the longer colored bar, a talkative one has both long."
-    )
+    st.caption(chart_words.LATENCY)
     spec = latency_chart(rows, "Model").to_dict()
     _show(spec, "latency", "Latency and words of each model")
     _downloads(spec, rows.drop(columns="color").rename(columns={"pane": "model"}), "latency", view)
@@ -78,15 +73,7 @@ def draw_pareto(view: View) -> None:
             persist_state="session",
         )
     rows = chart_data.pareto_rows(view, cost)
-    front = (
-        "The dashed line joins the models that by their medians no other one beats in both"
-        if view.measured.board.same_prompts
-        else "The models have not all answered the same prompts, so no line says which of them nothing beats"
-    )
-    st.caption(
-        f"Better is to the left and below. {front}; lines through a point are its intervals, its area is the peak "
-        "memory."
-    )
+    st.caption(chart_words.quality(view.measured.board))
     spec = pareto_chart(rows, heading(BY_KEY[cost]), BY_KEY[chart_data.QUALITY].label).to_dict()
     _show(spec, "pareto", "Bits per byte against latency, a point per model")
     _downloads(spec, rows, "quality", view)
@@ -108,15 +95,10 @@ def draw_differences(view: View) -> None:
         )
         return
     shown = chart_data.sample(pairs)
-    repeated = " The thin line through a point is the interval by its repeats." if shown["low"].notna().any() else ""
-    st.caption(
-        "A point per prompt, right of the line where the model's figure is larger than the baseline's."
-        f"{repeated} The diamond is the median difference, the bar through it the 95% interval. A click on a point "
-        f"opens the two answers.{_drawn(len(shown), len(pairs), 'pairs')}"
-    )
+    st.caption(f"{chart_words.differences(shown, len(pairs))} A click on a point opens the two answers.")
     spec = differences_chart(shown, overall, f"{heading(figure)}: difference").to_dict()
     _show(spec, "differences", f"{figure.label}: differences to {view.labels[baseline]}", reading.on_click(baseline))
-    st.markdown("\n".join(f"- {_said(view, each, figure)}" for each in found))
+    st.markdown("\n".join(f"- {chart_words.compared(view, each, figure)}" for each in found))
     _downloads(spec, pairs.drop(columns="color").assign(figure=figure.key), f"differences-{figure.key}", view)
 
 
@@ -136,47 +118,18 @@ def _pick_comparison(view: View, models: list[str], figures: list[str]) -> tuple
     return baseline, BY_KEY[figure]
 
 
-def _said(view: View, comparison: Comparison, figure: Figure) -> str:
-    name = f"**{as_plain(view.labels[comparison.model_key])}**"
-    pair = comparison.overall
-    if pair is None:
-        return f"{name}: no prompt in common."
-    difference = shown_interval(figure, pair.difference)
-    sign = "+" if pair.difference.median > 0 else ""
-    text = f"{name}: {sign}{difference}, {counted(pair.difference.n, 'prompt')}"
-    if pair.told_apart is None:
-        return f"{text}; fewer than {FEWEST}, so no verdict."
-    if direction(pair):
-        return f"{text}{_ratio(pair.ratio)}."
-    return f"{text}; **not told apart yet**. {prompts_needed(pair)}"
-
-
-def _ratio(ratio: Interval | None) -> str:
-    if ratio is None or ratio.low is None or ratio.high is None:
-        return ""
-    return f"; {ratio.median:.2f} times the baseline ({ratio.low:.2f}–{ratio.high:.2f})"
-
-
 def draw_length(view: View) -> None:
     """Latency against words, answer by answer."""
     rows, models, drawn = chart_data.length_rows(view)
     if rows.empty:
         st.info("No answer here has both its words and its latency known.", icon=":material/info:")
         return
-    total = sum(row.answers for row in view.measured.board.rows)
-    draw = _drawn(drawn, total, "answers")
-    unknown = f" Left out, as their words or latency are unknown: {drawn - len(rows):,}." if len(rows) < drawn else ""
     st.caption(
-        "A point per answer. Points on one line through the corner have the same speed: further out is longer, steeper "
-        f"is slower. A click on a point opens the answer beside the baseline's.{draw}{unknown}"
+        f"{chart_words.length(view, len(rows), drawn)} A click on a point opens the answer beside the baseline's."
     )
     spec = length_chart(rows, models).to_dict()
     _show(spec, "length", "Latency against words, a point per answer", reading.on_click(st.session_state.get(BASELINE)))
     _downloads(spec, rows, "answers", view)
-
-
-def _drawn(drawn: int, total: int, things: str) -> str:
-    return f" An even draw of {drawn:,} from {total:,} {things}." if drawn < total else ""
 
 
 def _show(spec: dict[str, Any], name: str, alt: str, on_click: Callable[[str], None] | None = None) -> None:

@@ -9,11 +9,12 @@ import streamlit as st
 from dashboard import run_links
 from dashboard.arena.answer_text import as_markdown, as_plain, shortened
 from dashboard.leaderboard import data
-from dashboard.leaderboard.data import View
 from dashboard.leaderboard.filters import MOST_PROMPTS
-from dashboard.leaderboard.words import prompt_labels
+from dashboard.public.answers import PRIVATE
 from evaluation.leaderboard.answers import AnswerText
 from evaluation.leaderboard.figures import BY_KEY, shown
+from evaluation.leaderboard.view import View
+from evaluation.leaderboard.words import prompt_labels
 
 WANTED = "leaderboard_wanted"
 OPENED = "leaderboard_opened"
@@ -59,7 +60,8 @@ def on_click(baseline: str | None) -> Callable[[str], None]:
 
 def draw_prompts(view: View) -> None:
     """The same without a pointer: a prompt from a list."""
-    prompts = view.measured.cells.drop_duplicates("prompt_key").head(MOST_PROMPTS)
+    cells = view.measured.cells
+    prompts = cells[cells["prompt"] != PRIVATE].drop_duplicates("prompt_key").head(MOST_PROMPTS)
     labels = prompt_labels(dict(zip(prompts["prompt_key"], prompts["prompt"], strict=True)))
     if st.session_state.get(PROMPT) not in labels:
         st.session_state[PROMPT] = None

@@ -8,9 +8,9 @@ import streamlit as st
 
 from dashboard.arena.answer_text import as_plain
 from dashboard.training.data import ShownRun
-from evaluation.runs.held_out_words import diverged_sentence, fell_clearly, held_out_sentence
-from evaluation.runs.trend import Part, Trend, starting_threshold, trend
-from evaluation.runs.trend_words import QUARTERS, headline, sentences
+from evaluation.runs.statement import statement
+from evaluation.runs.trend import Part, Trend, starting_threshold
+from evaluation.runs.trend_words import QUARTERS
 
 FEW_RUNS = 3
 """Of more, only the headline of each is shown until asked for the rest."""
@@ -109,25 +109,14 @@ def _starting_threshold(version: tuple[object, ...], _run: ShownRun) -> float:
 @st.cache_data(show_spinner=False, max_entries=200)
 def _statement(version: tuple[object, ...], threshold: float, _run: ShownRun) -> _Statement:
     """``version`` stands for all that the log holds."""
-    train = _run.log.train
-    diverged = _run.log.diverged_steps
-    found = trend(train["step"].to_numpy(), train["loss"].to_numpy(), threshold)
-    at_end = bool(len(diverged)) and diverged[-1] == train["step"].max()
-    first, *others = sentences(found)
-    held_out, rows = _run.log.held_out, _held_out_rows(_run)
-    about = (diverged_sentence(diverged), first, held_out_sentence(held_out, rows), *others)
+    said = statement(_run.summary.run, _run.log, threshold)
+    found = said.trend
     return _Statement(
-        icon=":material/error:" if at_end else _icon(found),
-        headline=headline(found, at_end, fell_clearly(held_out, rows)),
-        sentences=[sentence for sentence in about if sentence],
+        icon=":material/error:" if said.diverged else _icon(found),
+        headline=said.headline,
+        sentences=said.sentences,
         quarters=found.quarters if found and len(found.quarters) == len(QUARTERS) else (),
     )
-
-
-def _held_out_rows(run: ShownRun) -> int | None:
-    """How many rows each evaluation measured; only of training here it is known that they were always the same."""
-    record = run.summary.run
-    return (record.data.held_out_rows or None) if record.data and record.origin == "trained" else None
 
 
 def _icon(found: Trend | None) -> str:

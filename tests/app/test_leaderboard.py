@@ -23,7 +23,7 @@ from evaluation.store import ResponseStore
 from tests import benchmark_answers
 from tests.app_page import run
 from tests.benchmark_answers import BASE, BEHAVIOURS, CONCISE, TUNED, question
-from tests.responses import HOST
+from tests.responses import HOST, PLAIN
 
 PAGE = "dashboard/app_pages/leaderboard.py"
 PUBLISHED = "e3293f69a9c5"
@@ -261,3 +261,26 @@ def test_lines_that_are_no_records_are_named(show: Open, tmp_path: Path) -> None
     text = page_text(app)
     assert "line 2" in text and "newer version" in text and "1 left out (failed: 1)" in text
     assert "Different settings: temperature 0.7" in text and "temperature 1.5" in text
+
+
+def test_a_report_offers_to_those_who_own_the_machine_what_others_wrote(
+    show: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs, conversations and the arena's answers can be chosen, none of the latter two by itself; a stranger on a
+    public deployment gets the figures alone."""
+    benchmark_answers.store(tmp_path)
+    keep(tmp_path, [replace(PLAIN, messages=(Message("user", "Asked by somebody"),))])
+    monkeypatch.setattr(services, "store", lambda: ResponseStore(tmp_path / "responses"))
+    app = show(published=True, query={"host": HOST.key})
+    app.session_state["leaderboard_report"] = True  # opens it
+    run(app)
+    assert len(app.multiselect(key="leaderboard_report_runs").value) == 5
+    talks = app.multiselect(key="leaderboard_report_conversations")
+    assert len(talks.options) == 1 and "Asked by somebody" in talks.options[0] and talks.value == []
+    assert app.toggle(key="leaderboard_report_arena").value is False
+    public = Settings(tmp_path / "models", tmp_path, tmp_path / "cache", public=True)
+    monkeypatch.setattr(services, "settings", lambda: public)
+    run(app)
+    assert not [each for each in (*app.multiselect, *app.toggle) if "report" in each.key]
+    assert "Download report" in [button.label for button in app.get("download_button")]
+    assert "Asked by somebody" not in page_text(app)

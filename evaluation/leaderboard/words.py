@@ -1,15 +1,17 @@
-"""What the page says about machines and about what was counted."""
+"""What is said about machines and about what was counted."""
 
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from evaluation.leaderboard.answers import HostFacts
 from evaluation.leaderboard.board import Board
 from evaluation.leaderboard.wording import counted as how_many
 from evaluation.models.names import distinct
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 OTHERWISE_SAID = ("failed", "warm-up")
 """Reasons for which answers are left out that are counted apart, or that no reader need know of."""
@@ -30,23 +32,25 @@ each figure comes from, and what stands in for the unknown, is in `results/publi
 """
 
 
-def host_names(hosts: Sequence[HostFacts], here: str) -> dict[str, str]:
-    """A name for each machine by key; ``here`` is the key of this one."""
+def host_names(hosts: Sequence[HostFacts], here: str | None) -> dict[str, str]:
+    """A name for each machine by key, and for each address of an endpoint; ``here`` is the key of this machine."""
     engines, keys = [f"· {each.engine}" for each in hosts], [f"· {each.key}" for each in hosts]
     names = distinct([_host_name(each, here) for each in hosts], engines, keys)
     return {each.key: name for each, name in zip(hosts, names, strict=True)}
 
 
-def _host_name(host: HostFacts, here: str) -> str:
+def _host_name(host: HostFacts, here: str | None) -> str:
     if host.published:
         return f"Published study, {host.cpu.split(',')[0]}"
+    if host.cores is None or host.memory_bytes is None:
+        return f"Endpoint {host.cpu}"
     cpu = re.sub(r"\((R|TM)\)|\b(CPU|Processor)\b|\d+-Core|@.*", "", host.cpu)
     cores = f"{host.cores:g} core{'' if host.cores == 1 else 's'}"
     name = f"{' '.join(cpu.split())}, {cores}, {host.memory_bytes / 2**30:.0f} GB"
     return f"This machine: {name}" if host.key == here else name
 
 
-def counted(board: Board, cells: pd.DataFrame) -> str:
+def counted(board: Board, cells: "pd.DataFrame") -> str:
     """How much the figures rest on: ``4 models · 43 prompts × 5 repeats · 860 answers, 2 left out (disturbed: 2)``."""
     prompts = max((row.prompts for row in board.rows), default=0)
     left_out = Counter({"failed": sum(row.failed for row in board.rows)})
@@ -63,7 +67,7 @@ def counted(board: Board, cells: pd.DataFrame) -> str:
     )
 
 
-def _repeats(cells: pd.DataFrame) -> str:
+def _repeats(cells: "pd.DataFrame") -> str:
     if cells.empty:
         return "0 repeats"
     fewest, most = int(cells["answers"].min()), int(cells["answers"].max())

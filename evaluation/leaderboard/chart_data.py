@@ -2,11 +2,11 @@
 
 import pandas as pd
 
-from dashboard.leaderboard.data import View
-from dashboard.leaderboard.words import shortened
 from evaluation.leaderboard.board import PER_LOAD, pareto_front
 from evaluation.leaderboard.compare import Comparison, compare, per_prompt
 from evaluation.leaderboard.figures import BY_KEY, FIGURES, Figure
+from evaluation.leaderboard.view import View
+from evaluation.leaderboard.words import shortened
 from evaluation.statistics import Interval
 
 QUALITY = "bits_per_byte"

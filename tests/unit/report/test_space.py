@@ -1,0 +1,65 @@
+"""A report on a static Space, against a stand-in that speaks the hub's protocol over a socket."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from evaluation.report import ReportError
+from evaluation.report.space import push
+from tests.hub_space_protocol import SpaceHub
+
+PAGE = "<!DOCTYPE html><p>Ümläut</p>"
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[SpaceHub]:
+    with SpaceHub() as server:
+        server.use(monkeypatch, tmp_path / "hub")
+        server.tokens["hf_mine"] = "you"
+        monkeypatch.setenv("HF_TOKEN", "hf_mine")
+        yield server
+
+
+def refusal(repo_id: str = "you/report", private: bool = False) -> str:
+    with pytest.raises(ReportError) as error:
+        push(PAGE, repo_id, "Report", private)
+    assert "hf_" not in str(error.value)
+    return str(error.value)
+
+
+def test_a_static_space_is_made_and_updated(hub: SpaceHub) -> None:
+    """One commit with the page and a card whose title is text, whatever is in it; the second time another one."""
+    title = 'Which: "one" <b> # 🙂'
+    assert push(PAGE, "you/report", title, private=True) == f"{hub.url}/spaces/you/report"
+    space, repository = hub.spaces["you/report"], hub.repositories["space", "you/report"]
+    assert space.sdk == "static" and repository.private and len(repository.commits) == 2
+    assert repository.files["index.html"] == PAGE.encode()
+    card = yaml.safe_load(repository.files["README.md"].decode().split("---\n")[1])
+    assert card == {"title": title, "sdk": "static", "app_file": "index.html", "pinned": False}
+    push(f"{PAGE}!", "you/report", "Report")
+    assert len(repository.commits) == 3 and repository.files["index.html"].endswith(b"!")
+
+
+def test_other_spaces_are_left_alone(hub: SpaceHub) -> None:
+    """One that runs a program is not overwritten, and one that everyone sees takes no private report."""
+    hub.add_space("you/app", "docker", {"Dockerfile": b""})
+    hub.add_space("you/open", "static", {})
+    assert "runs docker, which a report would replace" in refusal("you/app")
+    assert "everyone can see it" in refusal("you/open", private=True)
+    assert all(len(each.commits) == 1 for each in hub.repositories.values())
+
+
+def test_why_nothing_was_pushed(hub: SpaceHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No right, a plan that does not allow it, a hub that fails or is away, no token, a name that is none."""
+    assert "Your token may not write to other/report" in refusal("other/report")
+    hub.unpaid = True
+    assert "The plan of you does not allow this Space" in refusal()
+    hub.broken = 503
+    assert "answers with the error 503" in refusal()
+    hub.stop()
+    assert "cannot be reached" in refusal()
+    assert "write USER/NAME" in refusal("report")
+    monkeypatch.delenv("HF_TOKEN")
+    assert "needs a token that may write" in refusal()
