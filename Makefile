@@ -1,6 +1,6 @@
 # `make help` lists what there is. Each target makes and repairs .venv by itself.
 .DEFAULT_GOAL := help
-.PHONY: app train test lint format bench screenshots clean help setup setup-train setup-dev
+.PHONY: app train test lint format bench screenshots space clean help setup setup-train setup-dev
 PYTHON_IN_VENV := .venv/bin/python
 export PYTHON HOST PORT
 
@@ -28,6 +28,11 @@ bench: setup-dev  ## speed and memory of engine and training on this machine (MO
 
 screenshots: setup-dev  ## the README's pictures, taken from the running app
 	$(PYTHON_IN_VENV) -m scripts.screenshots
+
+space: setup  ## put the app on a Space of the Hugging Face hub (SPACE=you/arena; STORAGE=, OWNERS=, SECRETS=, PRIVATE=1)
+	@$(PYTHON_IN_VENV) -m scripts.space $(or $(SPACE),$(error Name the Space: make space SPACE=you/arena)) \
+	    $(if $(STORAGE),--storage '$(STORAGE)') $(if $(OWNERS),--owners '$(OWNERS)') \
+	    $(foreach name,$(SECRETS),--secret $(name)) $(if $(filter-out 0,$(PRIVATE)),--private)
 
 clean:  ## remove .venv and caches; models and results stay
 	rm -rf .venv .cache .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""The Dockerfile read, its steps carried out without Docker, and the result looked at."""
