@@ -15,6 +15,12 @@ def local_time(seconds_utc: float) -> str:
     return f"{moment.day} {moment:%b %Y, %H:%M}"
 
 
+def local_date(seconds_utc: float) -> str:
+    """``3 Nov 2026``."""
+    moment = _local(seconds_utc)
+    return f"{moment.day} {moment:%b %Y}"
+
+
 def local_clock(seconds_utc: float) -> str:
     """``14:05``, with the date in front when that is not today's."""
     moment = _local(seconds_utc)

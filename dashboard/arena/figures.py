@@ -1,6 +1,6 @@
 """The figures under an answer, and the chart under a round."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from evaluation.charts.latency import latency_chart
+from evaluation.endpoints.words import remarks, tokens_meaning
 from evaluation.records import Response
 
 UNKNOWN = "–"
@@ -24,7 +25,7 @@ ENDINGS = {
 """How an answer ended, in words, by finish reason."""
 
 STYLE = Path(__file__).with_name("arena.css")
-"""Drawn once per page, see ``draw_figures``."""
+"""Drawn once per page, see ``draw_grid``."""
 
 
 class Figure(NamedTuple):
@@ -51,7 +52,11 @@ def figures(response: Response) -> list[Figure]:
             _number(response.decode_tok_s, "tok/s", 1),
             "(Tokens of the answer − 1) / busy seconds from the first to the last token.",
         ),
-        Figure("tokens", f"{response.completion_tokens:,}", "Tokens of the answer, the end-of-turn token not counted."),
+        Figure(
+            "tokens",
+            UNKNOWN if response.completion_tokens is None else f"{response.completion_tokens:,}",
+            tokens_meaning(response),
+        ),
         Figure("words", f"{response.words:,}", "Words of the answer, split at white space."),
         Figure(
             "latency",
@@ -70,15 +75,21 @@ def figures(response: Response) -> list[Figure]:
             "Prompt tokens the model still had in memory from an earlier turn, so that it did not read them again.",
         ),
         Figure("ended", ENDINGS[response.finish_reason], "What ended the answer."),
+        *(Figure(*remark) for remark in remarks(response)),
     ]
 
 
 def draw_figures(response: Response) -> None:
-    """The figures as one compact grid; each shows its definition when pointed at, focused or tapped."""
+    """What was measured on one answer."""
+    draw_grid(figures(response))
+
+
+def draw_grid(shown: Sequence[Figure]) -> None:
+    """Figures as one compact grid; each shows its definition when pointed at, focused or tapped."""
     cells = "".join(
         f'<div tabindex="0" data-help="{escape(each.meaning)}"><dt>{escape(each.label)}</dt>'
         f"<dd>{escape(each.value)}</dd></div>"
-        for each in figures(response)
+        for each in shown
     )
     st.html(f'<dl class="answer-figures">{cells}</dl>')
 

@@ -13,6 +13,7 @@ MAX_PROMPT_CHARACTERS = 1_500
 """Longer addresses are cut by some browsers, servers and chat programs."""
 
 APPLIED = "arena_link_applied"
+PAGE = "dashboard/app_pages/arena.py"
 
 
 def comparison_link(model_keys: list[str], prompt: str) -> str | None:
@@ -22,6 +23,18 @@ def comparison_link(model_keys: list[str], prompt: str) -> str | None:
     base = (st.context.url or "").split("?")[0]
     query = urlencode({"models": ",".join(model_keys), **({"prompt": prompt} if prompt else {})}, safe=",")
     return f"{base}?{query}"
+
+
+def conversation_link(conversation_id: str) -> str:
+    """The address that opens a stored conversation, to be read only. It is the key to it as well: 80 of the bits of an
+    id are random, so that nobody finds it who was not told."""
+    return f"{(st.context.url or '').split('?')[0]}?{urlencode({'conversation': conversation_id})}"
+
+
+def draw_link(model_keys: list[str], label: str) -> None:
+    """From another page into the arena, one pane for each of these models."""
+    st.session_state.pop(APPLIED, None)  # it may be the same as the last one, of which nothing is left
+    st.page_link(PAGE, label=label, icon=":material/compare:", query_params={"models": ",".join(model_keys)})
 
 
 def apply_link(catalog: Catalog) -> None:
@@ -36,7 +49,7 @@ def apply_link(catalog: Catalog) -> None:
     if st.session_state.get(APPLIED) == (models, prompt):
         return
     st.session_state[APPLIED] = (models, prompt)
-    known = {model.key for model in catalog.models}
+    known = {model.key for model in catalog.everyone}
     wanted = [key for key in models.split(",") if key][:MAX_PANES]
     missing = [key for key in wanted if key not in known]
     present = [key for key in wanted if key in known]
