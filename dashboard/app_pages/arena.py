@@ -1,14 +1,19 @@
 """The arena: one message to up to four models, their answers side by side with figures that can be believed."""
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import services
 from dashboard.arena import figures, history, links, state
+from dashboard.arena.answer_text import as_plain
 from dashboard.arena.answers import draw_rounds
 from dashboard.arena.conversation import Conversation, Pane
 from dashboard.arena.panes import default_pane_count, draw_catalog, pick_panes
 from dashboard.arena.settings import shared_settings
 from dashboard.benchmark.notice import draw_notice
+from dashboard.public import guards
+from dashboard.public.limits import LimitError
+from dashboard.public.stored import draw_stored_note, draw_switch
 from dashboard.training.neighbour import draw_neighbour
 from evaluation.charts.colors import model_colors
 from evaluation.models import Catalog
@@ -27,7 +32,7 @@ def draw_arena(catalog: Catalog) -> None:
     links.apply_link(catalog)
     with st.sidebar:
         st.subheader("Settings for all panes")
-        shared = shared_settings(default_pane_count(catalog.models))
+        shared = shared_settings(default_pane_count(catalog.everyone))
         st.subheader("Models")
         draw_catalog(catalog, services.settings().models_dir, services.catalog.clear)
     conversation = state.conversation()
@@ -35,8 +40,10 @@ def draw_arena(catalog: Catalog) -> None:
     draw_notice()
     draw_neighbour()
     panes = pick_panes(catalog, shared)
-    stop = draw_input(panes)
+    switch, stop = draw_input(panes)
     state.carry_out_wish(panes)
+    with switch:
+        draw_switch(conversation.keep)
     with actions:
         draw_actions(conversation, panes)
     beginning = st.empty()
@@ -44,17 +51,18 @@ def draw_arena(catalog: Catalog) -> None:
         with beginning.container():
             draw_starters()
         return
-    links.name_conversation(conversation.id)
+    if conversation.keep:
+        links.name_conversation(conversation.id)
     if conversation.running:
         stop.button("Stop", icon=":material/stop_circle:", key="arena_stop", shortcut="Esc", on_click=conversation.stop)
     colors = model_colors(
-        (model.key for model in catalog.models), (answer.model.key for answer in conversation.answers())
+        (model.key for model in catalog.everyone), (answer.model.key for answer in conversation.answers())
     )
     draw_rounds(conversation, len(panes), colors, editable=True)
     stop.empty()
 
 
-def draw_head() -> st.delta_generator.DeltaGenerator:
+def draw_head() -> DeltaGenerator:
     """The title; returns where the actions go."""
     with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
         st.title("Arena", anchor=False, width="content")
@@ -71,6 +79,8 @@ def draw_actions(conversation: Conversation, panes: list[Pane]) -> None:
         else:
             st.caption(f"This link opens the same models{' with the last message' if prompt else ''}.")
             st.code(link, language=None, wrap_lines=True)
+        if conversation.rounds and conversation.keep:
+            draw_address(conversation)
         draw_downloads(conversation)
     earlier = st.popover("Earlier", icon=":material/history:", key="arena_earlier", on_change="rerun")
     if earlier.open:
@@ -84,6 +94,18 @@ def draw_actions(conversation: Conversation, panes: list[Pane]) -> None:
         on_click=state.start_over,
         help="Stop what is being written and start an empty conversation.",
     )
+
+
+def draw_address(conversation: Conversation) -> None:
+    """Where this conversation can be read, and by whom."""
+    if services.settings().public:
+        st.caption(
+            "This one opens the conversation itself, to be read only, for everybody who has it. Nobody can guess it: "
+            "80 of its bits are random."
+        )
+    else:
+        st.caption("This one opens the conversation itself, to be read only.")
+    st.code(links.conversation_link(conversation.id), language=None, wrap_lines=True)
 
 
 def draw_downloads(conversation: Conversation) -> None:
@@ -103,9 +125,13 @@ def draw_downloads(conversation: Conversation) -> None:
             )
 
 
-def draw_input(panes: list[Pane]) -> st.delta_generator.DeltaGenerator:
-    """The input at the bottom of the page and who is asked; returns the place of the stop button."""
+def draw_input(panes: list[Pane]) -> tuple[DeltaGenerator, DeltaGenerator]:
+    """The input at the bottom of the page and who is asked; returns the places of what a public page says of storing,
+    and of the stop button."""
+    refusal = state.take_refusal()
     with st.bottom:
+        if refusal:
+            st.warning(as_plain(refusal), icon=":material/front_hand:")
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             if len(panes) > 1:
                 st.segmented_control(
@@ -118,9 +144,10 @@ def draw_input(panes: list[Pane]) -> st.delta_generator.DeltaGenerator:
                     label_visibility="collapsed",
                     persist_state="session",
                 )
-            stop = st.empty()
+            with st.container(horizontal=True, vertical_alignment="center", gap="small", width="content"):
+                switch, stop = st.container(width="content"), st.empty()
         st.chat_input("Ask the models", key=state.MESSAGE, on_submit=state.send)
-    return stop
+    return switch, stop
 
 
 def draw_starters() -> None:
@@ -135,6 +162,7 @@ def draw_starters() -> None:
                 on_click=state.wish,
                 args=("ask", prompt),
             )
+    draw_stored_note()
 
 
 def draw_stored(conversation_id: str, catalog: Catalog) -> None:
@@ -159,11 +187,15 @@ def draw_no_models(catalog: Catalog) -> None:
 def main() -> None:
     """Draw the page."""
     st.html(figures.STYLE)
-    catalog = services.catalog()
+    try:
+        catalog = guards.offered(services.catalog())
+    except LimitError as error:
+        st.error(f"Nobody is asked: {as_plain(str(error))}", icon=":material/error:")
+        return
     stored = links.asked_for_stored()
     if stored is not None:
         draw_stored(stored, catalog)
-    elif catalog.models:
+    elif catalog.everyone:
         draw_arena(catalog)
     else:
         draw_no_models(catalog)

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import services
+from dashboard import services, visitors
 from dashboard.benchmark import actions
 from dashboard.benchmark.earlier import draw_earlier
 from dashboard.benchmark.form import draw_form
@@ -21,6 +21,10 @@ def main() -> None:
     actions.draw_fault()
     if running is not None:
         draw_running(running)
+    if visitors.hides():
+        st.info(actions.PUBLIC, icon=":material/lock:")
+        draw_earlier(running, actions.PUBLIC)
+        return
     blocked = why_taken(running)
     draw_form(services.catalog(), blocked)
     draw_earlier(running, blocked)

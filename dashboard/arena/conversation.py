@@ -13,7 +13,7 @@ from typing import Protocol
 from ulid import ULID
 
 from evaluation.engine.api import GenerationRequest, Snapshot
-from evaluation.models import ChatModel
+from evaluation.models import Model
 from evaluation.records import Message, ModelRef, Place, Response, Sampling
 
 
@@ -21,7 +21,7 @@ from evaluation.records import Message, ModelRef, Place, Response, Sampling
 class Pane:
     """Who answers in one column, and how."""
 
-    model: ChatModel
+    model: Model
     sampling: Sampling
 
 
@@ -95,6 +95,8 @@ class Conversation:
     template_date: date = field(default_factory=date.today)
     """Templates see this date in every round, so that a conversation does not change overnight."""
     system_prompt: str = ""
+    keep: bool = True
+    """Whether its answers are stored. Once they are not, they never are: a later one would hold the earlier ones."""
     rounds: list[Round] = field(default_factory=list)
 
     def messages(self, pane: int, round_index: int) -> tuple[Message, ...]:
@@ -138,6 +140,7 @@ class Conversation:
                 sampling=replace(pane.sampling, seed=pane.sampling.seed + attempt),
                 template_date=self.template_date,
                 place=Place(self.id, len(self.rounds) - 1, index, attempt),
+                keep=self.keep,
             )
             last.attempts_made[index] = attempt + 1
             last.answers.setdefault(index, []).append(Answer(pane.model.ref, submit(request)))

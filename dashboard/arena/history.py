@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import services
+from dashboard import services, visitors
 from dashboard.arena import state
 from dashboard.arena.answer_text import as_plain
 from dashboard.arena.answers import draw_rounds
@@ -10,30 +10,54 @@ from dashboard.arena.conversation import Conversation, from_responses
 from dashboard.arena.links import put_models
 from dashboard.times import local_time
 from evaluation.charts.colors import model_colors
+from evaluation.leaderboard.wording import counted
 from evaluation.models import Catalog
+from evaluation.store import ConversationSummary
 
 LISTED = 20
 TITLE_CHARACTERS = 60
 
 
 def draw_list() -> None:
-    """The latest conversations, each a button that opens it."""
-    summaries = services.store().conversations(LISTED)
+    """The latest conversations, each a button that opens it; of strangers those of this tab only."""
+    summaries = _of_this_tab() if visitors.hides() else services.store().conversations(LISTED)
     if not summaries:
-        st.caption("None yet. Every answer is kept on this machine and can be read again here.")
+        st.caption(
+            "None yet. The conversations of this tab are listed here, for you alone."
+            if visitors.hides()
+            else "None yet. Every answer is kept on this machine and can be read again here."
+        )
     for summary in summaries:
         prompt = " ".join(summary.first_prompt.split())
         title = prompt[:TITLE_CHARACTERS] + ("…" if len(prompt) > TITLE_CHARACTERS else "")
-        rounds = f"{summary.rounds} round{'' if summary.rounds == 1 else 's'}"
         with st.container(gap=None):
             st.button(
                 as_plain(title), key=f"arena_open_{summary.id}", type="tertiary", on_click=_open, args=(summary.id,)
             )
-            st.caption(f"{local_time(summary.submitted_at)} · {rounds} · {as_plain(', '.join(summary.model_names))}")
+            about = (
+                local_time(summary.submitted_at),
+                counted(summary.rounds, "round"),
+                as_plain(", ".join(summary.model_names)),
+            )
+            st.caption(" · ".join(about))
+
+
+def _of_this_tab() -> list[ConversationSummary]:
+    found = []
+    for each in state.earlier()[:LISTED]:
+        if responses := each.responses():
+            names = tuple(dict.fromkeys(response.model.name for response in responses))
+            found.append(
+                ConversationSummary(each.id, each.rounds[0].message, responses[0].submitted_at, names, len(each.rounds))
+            )
+    return found
 
 
 def stored_conversation(conversation_id: str) -> Conversation | None:
-    """A conversation read back from the store; ``None`` when nothing of it is there."""
+    """A conversation of this tab, or one read back from the store; ``None`` when nothing of it is there."""
+    for each in state.earlier():
+        if each.id == conversation_id and each.responses():
+            return each
     try:
         return from_responses(services.store().conversation(conversation_id))
     except ValueError:
@@ -47,7 +71,7 @@ def draw_stored(conversation: Conversation, catalog: Catalog) -> None:
         f"An earlier conversation, {local_time(responses[0].submitted_at)}. It can be read but not continued.",
         icon=":material/history:",
     )
-    known = {model.key for model in catalog.models}
+    known = {model.key for model in catalog.everyone}
     last = conversation.rounds[-1]
     models = [answer.model.key for pane in last.panes if (answer := last.current(pane)) is not None]
     with st.container(horizontal=True):

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from dashboard.public import guards
 from evaluation.records import Sampling
 
 DEFAULTS = Sampling()
@@ -9,6 +10,7 @@ SHARED = "arena_shared"
 PANE_COUNT = "arena_pane_count"
 SYSTEM_PROMPT = "arena_system_prompt"
 MAX_PANES = 4
+MOST_TOKENS = 32_768
 
 _FIELDS = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed", "max_tokens")
 
@@ -16,9 +18,11 @@ _FIELDS = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed", "
 def shared_settings(pane_count: int) -> Sampling:
     """The controls for all panes, of which there are ``pane_count`` at first; what they say applies from the next
     message on."""
-    st.session_state.setdefault(PANE_COUNT, pane_count)
+    guard = guards.of_visitor()
+    most = min(guard.limits.panes, MAX_PANES) if guard else MAX_PANES
+    st.session_state[PANE_COUNT] = min(st.session_state.get(PANE_COUNT, pane_count), most)
     st.number_input(
-        "Panes", 1, MAX_PANES, key=PANE_COUNT, persist_state="session", help="How many models answer side by side."
+        "Panes", 1, most, key=PANE_COUNT, persist_state="session", help="How many models answer side by side."
     )
     st.text_area(
         "System prompt",
@@ -55,8 +59,12 @@ def _copy_shared(prefix: str) -> None:
 def sampling_controls(prefix: str) -> Sampling:
     """Controls for every sampling setting, their state kept under ``prefix``."""
 
+    guard = guards.of_visitor()
+    most_tokens = guard.limits.answer_tokens if guard else MOST_TOKENS
     for field in _FIELDS:
         st.session_state.setdefault(f"{prefix}_{field}", getattr(DEFAULTS, field))
+    if st.session_state[f"{prefix}_max_tokens"] > most_tokens:
+        st.session_state[f"{prefix}_max_tokens"] = most_tokens
 
     def number(label: str, field: str, low: float, high: float, step: float, meaning: str) -> float:
         return st.number_input(
@@ -72,7 +80,7 @@ def sampling_controls(prefix: str) -> Sampling:
         persist_state="session",
         help="How freely the next token is drawn. 0 always takes the most likely one.",
     )
-    max_tokens = number("Max tokens", "max_tokens", 1, 32_768, 64, "The answer is cut after this many tokens.")
+    max_tokens = number("Max tokens", "max_tokens", 1, most_tokens, 64, "The answer is cut after this many tokens.")
     seed = number("Seed", "seed", 0, 2**31 - 1, 1, "The same seed, model and settings give the same answer.")
     with st.expander("More sampling settings"):
         top_k = number("Top-k", "top_k", 0, 1000, 1, "Only the k most likely tokens; 0 keeps all.")
@@ -110,6 +118,6 @@ def sampling_controls(prefix: str) -> Sampling:
         min_p=min_p,
         repeat_penalty=penalty,
         seed=int(seed),
-        max_tokens=int(max_tokens),
+        max_tokens=min(int(max_tokens), most_tokens),  # whatever a browser sends
         stop=tuple(line for line in stop.splitlines() if line.strip()),
     )

@@ -1,5 +1,6 @@
 """What one visitor's tab remembers between two drawings of the arena, and what was asked of it since the last one."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,13 +10,19 @@ from dashboard import services
 from dashboard.arena.conversation import Conversation, Pane
 from dashboard.arena.settings import SYSTEM_PROMPT
 from dashboard.benchmark.notice import refusal
+from dashboard.public import guards
+from dashboard.public.guard import Refused
+from dashboard.public.stored import keeps
 from evaluation.engine.api import Generation, GenerationRequest
 
 CONVERSATION = "arena_conversation"
+EARLIER = "arena_earlier_of_tab"
+REFUSED = "arena_refused"
 WISH = "arena_wish"
 MESSAGE = "arena_message"
 TARGET = "arena_target"
 EVERYONE = -1
+MOST_EARLIER = 20
 
 
 @dataclass(frozen=True)
@@ -35,11 +42,18 @@ def conversation() -> Conversation:
     return found
 
 
+def earlier() -> list[Conversation]:
+    """Those that this tab had before, newest first."""
+    found: list[Conversation] = st.session_state.setdefault(EARLIER, [])
+    return found
+
+
 def wish(kind: Literal["ask", "edit", "again"], message: str = "", pane: int = EVERYONE) -> None:
     """Callback of a button. While a benchmark runs, nobody is asked: that would disturb it."""
     if running := services.running_benchmark():
         st.toast(refusal(running), icon=":material/speed:")
         return
+    st.session_state.pop(REFUSED, None)
     st.session_state[WISH] = Wish(kind, message, pane)
 
 
@@ -65,14 +79,18 @@ def wish_edit(text_key: str) -> None:
 def start_over() -> None:
     """Callback: stop what runs and open an empty conversation; the settings stay."""
     conversation().stop()
+    if conversation().rounds:
+        earlier().insert(0, conversation())
+        del earlier()[MOST_EARLIER:]
     st.session_state[CONVERSATION] = Conversation()
+    st.session_state.pop(REFUSED, None)
     st.query_params.clear()
 
 
 def carry_out_wish(panes: list[Pane]) -> None:
     """Do what was asked for, if anything. A message of blanks is refused in words."""
-    current, system_prompt = conversation(), st.session_state[SYSTEM_PROMPT]
-    engine, visit = services.engine(), services.visit()
+    current, system_prompt, keep = conversation(), st.session_state[SYSTEM_PROMPT], keeps()
+    engine, visit, asking = services.engine(), services.visit(), guards.asking()
     asked: Wish | None = st.session_state.pop(WISH, None)
     # From here on nothing calls Streamlit before all panes are asked: another click would interrupt it there.
     if asked is None:
@@ -80,21 +98,56 @@ def carry_out_wish(panes: list[Pane]) -> None:
     if asked.kind != "again" and not asked.message.strip():
         st.toast("There is nothing to ask: the message is empty.", icon=":material/edit_off:")
         return
-
-    def submit(request: GenerationRequest) -> Generation:
-        generation = engine.submit(request)
-        visit.add(generation)
-        return generation
+    chosen = _asked(asked, current, dict(enumerate(panes)))
+    message = asked.message if asked.kind != "again" else current.rounds[-1].message
 
     current.system_prompt = system_prompt
-    chosen = dict(enumerate(panes))
+    current.keep = keep and (current.keep or not current.rounds)
+    try:
+        with asking(len(chosen), _characters(message, system_prompt, chosen.values())) as note:
+
+            def submit(request: GenerationRequest) -> Generation:
+                generation = engine.submit(request)
+                visit.add(generation)
+                note(generation)
+                return generation
+
+            match asked.kind:
+                case "ask":
+                    current.ask(asked.message, chosen, submit)
+                case "edit":
+                    current.edit_last(asked.message, chosen, submit)
+                case "again":
+                    for pane, settings in chosen.items():
+                        current.answer_again(pane, settings, submit)
+    except Refused as reason:
+        st.session_state[REFUSED] = (str(reason), asked.message if asked.kind == "ask" else "")
+        st.rerun()  # the input is drawn already, and gets its message back
+
+
+def take_refusal() -> str | None:
+    """Why the last wish was not carried out, to be said until the next one; its message goes back into the input, which
+    must not be drawn before."""
+    reason, message = st.session_state.get(REFUSED, (None, ""))
+    if message:
+        st.session_state[REFUSED], st.session_state[MESSAGE] = (reason, ""), message
+    return reason
+
+
+def _asked(asked: Wish, current: Conversation, panes: dict[int, Pane]) -> dict[int, Pane]:
     match asked.kind:
         case "ask":
-            current.ask(asked.message, _only([asked.pane], chosen), submit)
+            return _only([asked.pane], panes)
         case "edit":
-            current.edit_last(asked.message, _only(current.rounds[-1].panes, chosen), submit)
-        case "again" if asked.pane in chosen:
-            current.answer_again(asked.pane, chosen[asked.pane], submit)
+            return _only(current.rounds[-1].panes, panes)
+        case "again":
+            return {pane: settings for pane, settings in panes.items() if pane == asked.pane}
+
+
+def _characters(message: str, system_prompt: str, panes: Iterable[Pane]) -> int:
+    """Of all that was typed for the answers, where panes differ of the longest."""
+    stops = max((sum(map(len, pane.sampling.stop)) for pane in panes), default=0)
+    return len(message) + len(system_prompt) + stops
 
 
 def _only(wanted: list[int], panes: dict[int, Pane]) -> dict[int, Pane]:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import streamlit as st
 
-from dashboard import services
+from dashboard import services, visitors
 from dashboard.arena.answer_text import as_plain
 from dashboard.machine import Taken, take
 from evaluation.benchmark import folder
@@ -14,6 +14,10 @@ from evaluation.benchmark.plan import Plan
 
 FAULT = "benchmark_fault"
 STOPPING = "benchmark_stopping"
+PUBLIC = (
+    "On a public page only its owners benchmark. On a machine of your own, `make app` opens this page with all it can "
+    "do."
+)
 
 
 def start(plan: Plan) -> None:
@@ -35,6 +39,8 @@ def resume(benchmark: str, again: bool) -> None:
 
 def cancel(running: Benchmark) -> None:
     """Ask it to stop; that takes it a moment."""
+    if visitors.hides():
+        return
     folder.cancel(running.folder)
     st.session_state[STOPPING] = running.plan.id
 
@@ -58,6 +64,8 @@ def draw_fault() -> None:
 @contextmanager
 def _having_the_machine() -> Iterator[None]:
     try:
+        if visitors.hides():
+            raise Taken(PUBLIC)
         take()
         forget_stopping()
         yield

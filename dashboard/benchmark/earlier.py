@@ -2,17 +2,17 @@
 
 import streamlit as st
 
-from dashboard import run_links, services
+from dashboard import run_links, services, visitors
 from dashboard.arena.answer_text import as_plain
 from dashboard.benchmark import actions
 from dashboard.benchmark.commands import draw_resume_command, draw_start_command
 from dashboard.benchmark.words import LOOKS, RESUMABLE, counts, is_flawed, meaning
 from dashboard.times import local_time
+from dashboard.told import told
 from evaluation.benchmark import folder
 from evaluation.benchmark.folder import Benchmark
 from evaluation.host import host
 from evaluation.leaderboard.wording import counted
-from evaluation.settings import PUBLISHED_DIR
 
 LEADERBOARD = "dashboard/app_pages/leaderboard.py"
 LISTED = 10
@@ -21,7 +21,8 @@ LISTED = 10
 def draw_earlier(running: Benchmark | None, blocked: str | None) -> None:
     """All but the running one, newest first, and the folders that cannot be read; ``blocked`` says why none of them
     can go on now."""
-    found, damaged = folder.benchmarks(services.settings().results_dir, PUBLISHED_DIR)
+    folders = services.settings()
+    found, damaged = folder.benchmarks(folders.results_dir, folders.published_dir)
     ended = [each for each in found if running is None or each.folder != running.folder]
     st.subheader("Earlier benchmarks", anchor=False)
     if not ended:
@@ -37,7 +38,7 @@ def draw_earlier(running: Benchmark | None, blocked: str | None) -> None:
     if damaged:
         with st.expander(f"{counted(len(damaged), 'folder')} can't be read", icon=":material/warning:"):
             for path, reason in damaged:
-                st.markdown(f"**{as_plain(path.name)}**  \n{as_plain(reason)}")
+                st.markdown(f"**{as_plain(path.name)}**  \n{told(reason)}")
 
 
 def _draw_one(benchmark: Benchmark, blocked: str | None) -> None:
@@ -65,8 +66,8 @@ def _draw_one(benchmark: Benchmark, blocked: str | None) -> None:
 
 
 def _draw_actions(benchmark: Benchmark, blocked: str | None) -> None:
-    plan, progress = benchmark.plan, benchmark.progress
-    ours = not _published(benchmark) and plan.host.key == host().key
+    plan, progress, manages = benchmark.plan, benchmark.progress, visitors.may_manage()
+    ours = manages and not _published(benchmark) and plan.host.key == host().key
     if ours and progress.status in RESUMABLE:
         st.button(
             "Resume",
@@ -95,6 +96,8 @@ def _draw_actions(benchmark: Benchmark, blocked: str | None) -> None:
             icon=":material/leaderboard:",
             query_params={"host": plan.host.key, "benchmark": plan.id},
         )
+    if not manages:
+        return
     with st.popover("Command", icon=":material/terminal:", type="tertiary"):
         if ours:
             draw_resume_command(benchmark)
@@ -102,4 +105,4 @@ def _draw_actions(benchmark: Benchmark, blocked: str | None) -> None:
 
 
 def _published(benchmark: Benchmark) -> bool:
-    return benchmark.folder.is_relative_to(PUBLISHED_DIR)
+    return benchmark.folder.is_relative_to(services.settings().published_dir)

@@ -12,9 +12,8 @@ from dashboard.times import about
 from evaluation.benchmark.estimate import seconds_per_answer
 from evaluation.benchmark.plan import Plan, estimate, new_plan
 from evaluation.leaderboard.wording import counted
-from evaluation.models import Catalog, ChatModel
+from evaluation.models import Catalog, Model
 from evaluation.records import Sampling
-from evaluation.settings import PUBLISHED_DIR
 
 MODELS = "benchmark_models"
 DEFAULT_REPEATS = 5
@@ -26,8 +25,8 @@ DEFAULTS = Sampling()
 def draw_form(catalog: Catalog, blocked: str | None) -> None:
     """Everything that is chosen, the estimate, and the button; ``blocked`` says why none can be started now."""
     st.subheader("New benchmark", anchor=False)
-    if not catalog.models:
-        st.info("There is no model to measure yet. The arena says how to add one.", icon=":material/inventory_2:")
+    if not catalog.everyone:
+        st.info("There is no model to measure yet. The Models page adds one.", icon=":material/inventory_2:")
         return
     with st.container(border=True):
         left, right = st.columns(2, gap="medium")
@@ -47,10 +46,10 @@ def draw_form(catalog: Catalog, blocked: str | None) -> None:
         _draw_start(plan, blocked)
 
 
-def _pick_models(catalog: Catalog) -> list[ChatModel]:
+def _pick_models(catalog: Catalog) -> list[Model]:
     """At first those the arena starts with: the latest family."""
-    models = {model.key: model for model in catalog.models}
-    family = newest_family(catalog.models) or catalog.models[:1]
+    models = {model.key: model for model in catalog.everyone}
+    family = newest_family(catalog.models) or catalog.everyone[:1]
     st.session_state.setdefault(MODELS, [model.key for model in family])
     st.session_state[MODELS] = [key for key in st.session_state[MODELS] if key in models]
     chosen = st.multiselect(
@@ -62,7 +61,7 @@ def _pick_models(catalog: Catalog) -> list[ChatModel]:
         placeholder="Choose models",
         wrap=True,
     )
-    run_links.draw_runs({a.run: models[key].name for key in chosen if (a := models[key].adapter)})
+    run_links.draw_runs({a.run: models[key].name for key in chosen if (a := models[key].adapter) and a.run})
     return [models[key] for key in chosen]
 
 
@@ -127,7 +126,8 @@ def _draw_estimate(plan: Plan) -> None:
 def _seconds_per_answer(models: tuple[str, ...], max_tokens: int, _plan: Plan) -> tuple[dict[str, float], str]:
     """Remembered by the keys of the models and the length of their answers: it reads megabytes of stored answers, and
     every click on the page wants it."""
-    return seconds_per_answer(_plan, [services.settings().results_dir / "responses", PUBLISHED_DIR / "responses"])
+    folders = services.settings()
+    return seconds_per_answer(_plan, [folders.results_dir / "responses", folders.published_dir / "responses"])
 
 
 def _draw_start(plan: Plan | None, blocked: str | None) -> None:

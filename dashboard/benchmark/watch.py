@@ -4,7 +4,7 @@ import time
 
 import streamlit as st
 
-from dashboard import services
+from dashboard import services, visitors
 from dashboard.arena.answer_text import as_plain
 from dashboard.benchmark import actions
 from dashboard.benchmark.notice import redraw_s, redraws_too_often, time_left
@@ -50,16 +50,17 @@ def _draw(running: Benchmark) -> None:
     progress = running.progress
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.markdown(f"##### :material/play_circle: {as_plain(running.plan.name)}", width="content")
-        st.button(
-            "Stopping…" if actions.is_stopping(running) else "Cancel",
-            icon=":material/stop_circle:",
-            key="benchmark_cancel",
-            disabled=actions.is_stopping(running),
-            on_click=actions.cancel,
-            args=(running,),
-            help="Ends it now. Every finished answer is kept, only the one being written is thrown away, and it can be "
-            "resumed where it was.",
-        )
+        if visitors.may_manage():
+            st.button(
+                "Stopping…" if actions.is_stopping(running) else "Cancel",
+                icon=":material/stop_circle:",
+                key="benchmark_cancel",
+                disabled=actions.is_stopping(running),
+                on_click=actions.cancel,
+                args=(running,),
+                help="Ends it now. Every finished answer is kept, only the one being written is thrown away, and it "
+                "can be resumed where it was.",
+            )
     share = progress.done / progress.total if progress.total else 0.0
     st.progress(min(share, 1.0), text=f"{share:.0%} · {as_plain(progress.now or 'Starting')}")
     st.markdown(f"**{counts(progress)}** · {time_left(progress)}", help=meaning(progress))

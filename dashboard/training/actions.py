@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard import services
+from dashboard import services, visitors
 from dashboard.arena.answer_text import as_plain
 from dashboard.machine import Taken, take, why_taken
 from dashboard.training.choice import choose
@@ -19,7 +19,9 @@ START_FORM = "training_start_form"
 FAULT = "training_fault"
 AWAITED = "training_awaited"
 STOPPING = "training_stopping"
-PUBLIC = "On a public page nothing is trained. On a machine of your own, `make app` opens this page with all it can do."
+PUBLIC = (
+    "On a public page only its owners train. On a machine of your own, `make app` opens this page with all it can do."
+)
 
 
 def last_launch() -> Launch | None:
@@ -29,7 +31,7 @@ def last_launch() -> Launch | None:
 
 def why_not() -> str | None:
     """Why nothing can be trained now, as Markdown; ``None`` when it can."""
-    if services.settings().public:
+    if visitors.hides():
         return PUBLIC
     if not launch.installed():
         return NOT_INSTALLED
@@ -58,14 +60,14 @@ def resume(run: str) -> None:
 
 def interrupt(summary: RunSummary) -> None:
     """Ask a run to stop after the step in progress; asked again, it stops at once."""
-    if not services.settings().public:
+    if visitors.may_manage():
         launch.interrupt(summary.folder)
         st.session_state.setdefault(STOPPING, set()).add(_stretch(summary.run))
 
 
 def stop() -> None:
     """End what is starting."""
-    if not services.settings().public:
+    if visitors.may_manage():
         launch.stop(services.settings().results_dir)
 
 
@@ -95,7 +97,7 @@ def draw_fault() -> None:
 @contextmanager
 def _having_the_machine() -> Iterator[None]:
     try:
-        if services.settings().public:
+        if visitors.hides():
             raise LaunchError(PUBLIC)
         take()
         yield

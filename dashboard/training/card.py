@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import services
+from dashboard import visitors
 from dashboard.arena.answer_text import LONG_MESSAGE_CHARACTERS, as_plain, shortened
 from dashboard.downloads import download_chart
 from dashboard.training import card_frames
@@ -134,7 +134,7 @@ def _draw_files(name: str, spec: dict[str, Any], frame: pd.DataFrame, id: str) -
 def _draw_examples(card: DataCard, id: str) -> None:
     if not card.examples:
         return
-    if services.settings().public:
+    if visitors.hides():
         st.caption("Rows of the data are not shown to the public.")
         return
     examples = st.expander(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from dashboard import services
+from dashboard import visitors
 from dashboard.arena.answer_text import as_plain
 from dashboard.downloads import download_table
 from dashboard.training.choice import choose
@@ -34,7 +34,7 @@ def draw_compare(runs: list[ShownRun], listing: Listing) -> None:
     names = [run.label for run in runs]
     others = repr([(each.run.id, each.run.name, each.run.status, each.run.archived) for each in listing.runs])
     summaries = [run.summary for run in runs]
-    files = {} if services.settings().public else _recipe_files()  # a stranger has no use for commands
+    files = {} if visitors.hides() else _recipe_files()  # a stranger has no use for commands
     st.subheader("Compare", anchor=False)
     said = _reading(versions, tuple(names), others, repr(files), summaries, listing, files)
     st.markdown("\n".join(f"- {sentence}" for sentence in said.sentences))

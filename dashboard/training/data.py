@@ -6,7 +6,7 @@ from functools import cached_property
 
 import streamlit as st
 
-from dashboard import services
+from dashboard import services, visitors
 from evaluation.charts.colors import apart, model_colors
 from evaluation.models.names import LONGEST_NAME, distinct
 from evaluation.runs.listing import Listing, RunList, RunSummary, labels
@@ -38,15 +38,15 @@ def logs() -> RunLogs:
 
 
 @st.cache_resource(show_spinner=False)
-def _run_list(public: bool) -> RunList:
+def _run_list(hides: bool) -> RunList:
     parents = services.run_parents()
     once = list({folder.resolve(): folder for folder in parents}.values())
-    return RunList(once, parents[1:], logs(), public_run) if public else RunList(once, parents[1:], logs())
+    return RunList(once, parents[1:], logs(), public_run) if hides else RunList(once, parents[1:], logs())
 
 
 def listing() -> Listing:
-    """All runs, as they are now; on a public deployment without the paths in their records."""
-    return _run_list(services.settings().public).refresh()
+    """All runs, as they are now; for strangers without the paths in their records."""
+    return _run_list(visitors.hides()).refresh()
 
 
 def shown(chosen: list[RunSummary]) -> list[ShownRun]:
@@ -68,8 +68,9 @@ def short_names(runs: Sequence[RunSummary]) -> dict[str, str]:
 def colors(chosen: list[RunSummary]) -> dict[str, str]:
     """Of the chosen runs by id: that of the model that the arena has of a run, or else one that only its id decides.
     Where two have the same, one gets another: lines must be told apart."""
-    models = services.catalog().models
-    of_models = model_colors(model.key for model in models)
-    of_runs = {model.adapter.run: of_models[model.key] for model in models if model.adapter}
+    catalog = services.catalog()
+    of_models = model_colors(model.key for model in catalog.everyone)
+    tuned = [(model.adapter.run, model.key) for model in catalog.models if model.adapter and model.adapter.run]
+    of_runs = {run: of_models[key] for run, key in tuned}
     ids = [each.run.id for each in chosen]
     return apart({run: of_runs.get(run) or model_colors([run])[run] for run in ids})

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import services
+from dashboard import visitors
 from dashboard.arena.answer_text import as_plain
 from dashboard.downloads import download_file, to_csv
 from dashboard.times import duration, local_time
@@ -125,7 +125,7 @@ def _draw_recipe(record: Run) -> None:
         st.code(as_toml(pinned(record)), language="toml", height=320)
         if record.origin != "trained":
             st.caption("What is known of its settings; the rest was not in the log.")
-        elif services.settings().public:
+        elif visitors.hides():
             st.caption("Paths are cut to their last names.")
         else:
             st.caption("Repeats the run, once the recipe is saved under this name in the folder of this project:")
@@ -152,9 +152,10 @@ def pinned(record: Run) -> dict[str, Any]:
 
 def _draw_downloads(run: ShownRun) -> None:
     folder, record, run_id = run.summary.folder, run.summary.run, run.summary.run.id
+    hides = visitors.hides()  # at the click nobody knows any more who asks
 
     def stored_record() -> bytes:
-        return public_record(folder) if services.settings().public else (folder / RUN_FILE).read_bytes()
+        return public_record(folder) if hides else (folder / RUN_FILE).read_bytes()
 
     def recipe() -> bytes:
         return as_toml(pinned(record)).encode()

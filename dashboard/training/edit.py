@@ -4,7 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import services
+from dashboard import services, visitors
 from dashboard.arena.answer_text import as_plain
 from evaluation.runs.listing import RunSummary
 from training.runlog import RunError, RunWriter
@@ -40,8 +40,8 @@ def draw_edit(summary: RunSummary) -> None:
 
 
 def _why_not(summary: RunSummary) -> str | None:
-    if services.settings().public:
-        return "Runs can't be changed on a public deployment."
+    if visitors.hides():
+        return "On a public page only its owners change runs."
     if summary.read_only:
         return "This run comes along with the project, so it can't be changed here."
     return None

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from dashboard import services
+from dashboard import services, visitors
 from dashboard.arena.answer_text import as_plain
 from dashboard.training import choice
 from evaluation.leaderboard.wording import counted
@@ -41,8 +41,8 @@ def draw_import() -> None:
 
 
 def _draw_form() -> None:
-    if services.settings().public:
-        st.caption("Importing is off on a public deployment. Run the app on your own machine to import logs.")
+    if visitors.hides():
+        st.caption("On a public page only its owners import logs. Run the app on your own machine to import yours.")
         return
     st.markdown(
         "**A log of another program**: `trainer_state.json` of a Hugging Face checkpoint, `trainer_log.jsonl`, a "

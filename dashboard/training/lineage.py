@@ -2,14 +2,15 @@
 
 import streamlit as st
 
-from dashboard import services
+from dashboard import services, visitors
 from dashboard.arena.answer_text import as_plain
 from dashboard.leaderboard import data as leaderboard_data
-from dashboard.leaderboard.words import host_names
+from dashboard.public.answers import shown_answers
 from dashboard.training.data import ShownRun
 from evaluation.host import host as this_host
 from evaluation.leaderboard.answers import Answers, HostFacts
 from evaluation.leaderboard.wording import counted
+from evaluation.leaderboard.words import host_names
 from evaluation.models import ChatModel
 from evaluation.runs.lineage import Lineage, Measured, lineage
 from evaluation.runs.lineage_words import Station, stations
@@ -30,7 +31,7 @@ ICONS = {
 
 def draw_lineage(run: ShownRun) -> None:
     """A line for each thing that was made of it, with what can be done with it or how to make what is missing."""
-    answers = services.answers()
+    answers = shown_answers()
     with st.spinner("Reading the stored answers…"):
         version = answers.refresh()
     found = lineage(run.summary, services.catalog(), answers)
@@ -54,7 +55,7 @@ def _row(name: str) -> st.delta_generator.DeltaGenerator:
 
 
 def _draw_station(station: Station) -> None:
-    may_run = bool(station.commands) and not services.settings().public
+    may_run = bool(station.commands) and visitors.may_manage()
     lines = (*station.lines, *station.before_commands) if may_run else station.lines
     st.markdown("  \n".join(lines))
     if may_run:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard import collector, services
+from dashboard import collector, visitors
 from dashboard.arena.answer_text import as_plain
 from dashboard.times import about, local_clock
 from dashboard.told import told
@@ -116,7 +116,7 @@ def _draw_launch(launch: Launch, summary: RunSummary | None) -> None:
     """Before its run begins to train, and after it has been trained."""
     with st.container(border=True, gap="small"):
         with _head(launch.what):
-            if summary is None and not services.settings().public:
+            if summary is None and visitors.may_manage():
                 st.button("Stop", icon=":material/stop_circle:", key="training_stop", on_click=actions.stop)
         if summary is None:
             st.progress(0.0, text="Starting · loading the training packages")
@@ -143,7 +143,7 @@ def _head(name: str) -> st.delta_generator.DeltaGenerator:
 
 
 def _draw_interrupt(summary: RunSummary) -> None:
-    if services.settings().public:
+    if visitors.hides():
         return
     run, stopping = summary.run.id, actions.is_stopping(summary.run)
     if stopping:

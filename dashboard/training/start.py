@@ -7,7 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard import services
+from dashboard import visitors
 from dashboard.arena.answer_text import as_plain
 from dashboard.times import about
 from dashboard.training import actions, data
@@ -41,7 +41,7 @@ def draw_start(listing: Listing) -> None:
     if not form.open:
         return
     with form:
-        if services.settings().public:
+        if visitors.hides():
             st.info(actions.PUBLIC, icon=":material/lock:")
             return
         offered, problems = recipes()

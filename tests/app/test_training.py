@@ -48,9 +48,8 @@ def show(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Open:
     """Open the page over the runs in ``tmp_path`` alone."""
 
     def show(*runs: str, public: bool = False) -> AppTest:
-        settings = Settings(tmp_path / "models", tmp_path, tmp_path / "cache", public)
+        settings = Settings(tmp_path / "models", tmp_path, tmp_path / "cache", tmp_path / "published", public)
         monkeypatch.setattr(services, "settings", lambda: settings)
-        monkeypatch.setattr(services, "PUBLISHED_DIR", tmp_path / "published")
         app = AppTest.from_file("../../streamlit_app.py", default_timeout=20).switch_page(PAGE)
         if runs:
             app.query_params["run"] = list(runs)
@@ -177,9 +176,9 @@ def test_what_cannot_be_changed(show: Open, write: Write, tmp_path: Path) -> Non
     shutil.copytree(tmp_path / "runs" / "mine", tmp_path / "published" / "runs" / "theirs")
     assert "comes along with the project" in text(show("theirs"))
     app = show("mine", public=True)
-    assert "can't be changed on a public deployment" in text(app) and not app.text_area
+    assert "only its owners change runs" in text(app) and not app.text_area
     app.session_state["training_import_form"] = True
-    assert "Importing is off" in text(run(app)) and not app.file_uploader
+    assert "only its owners import" in text(run(app)) and not app.file_uploader
 
 
 def test_import(show: Open, tmp_path: Path) -> None:

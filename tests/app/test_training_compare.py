@@ -16,8 +16,9 @@ ADD, BASELINE = "training_compare_add_{}", "training_compare_baseline"
 
 
 @pytest.fixture
-def show() -> Callable[..., AppTest]:
-    """Open the page on these runs."""
+def show(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
+    """Open the page on these runs, of those that come along."""
+    monkeypatch.setenv("PUBLISHED_DIR", str(PUBLISHED_DIR))
 
     def show(*runs: str) -> AppTest:
         app = AppTest.from_file("../../streamlit_app.py", default_timeout=30).switch_page(PAGE)

@@ -46,7 +46,7 @@ def open_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, results: Path) ->
     answers = Answers(results)
 
     def open_page(page: str, query: dict[str, str] | None = None, public: bool = False) -> AppTest:
-        settings = Settings(tmp_path / "models", results, tmp_path / "cache", public)
+        settings = Settings(tmp_path / "models", results, tmp_path / "cache", tmp_path / "published", public)
         monkeypatch.setattr(services, "settings", lambda: settings)
         app = AppTest.from_file("../../streamlit_app.py", default_timeout=20)
         if page != ARENA:
@@ -59,7 +59,6 @@ def open_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, results: Path) ->
     monkeypatch.setattr(services, "store", lambda: store)
     monkeypatch.setattr(services, "answers", lambda: answers)
     monkeypatch.setattr(services, "engine", lambda: FakeEngine(store.append))
-    monkeypatch.setattr(services, "PUBLISHED_DIR", tmp_path / "published")
     return open_page
 
 
@@ -120,7 +119,8 @@ def test_from_every_model_back_to_its_run(open_page: Open, results: Path) -> Non
     its run; a model whose run is not here leads nowhere."""
     wanted = f"](training?run={run_of(results)} "
     app = open_page(ARENA)
-    assert links(app) == {"Its training run": {"run": run_of(results)}}  # in one of three panes
+    assert links(app)["Its training run"] == {"run": run_of(results)}
+    assert len(app.get("page_link")) == 2  # in one of three panes, and the one to the Models page
     app.chat_input(key="arena_message").set_value("Hello")
     run(app)
     for number, model in enumerate(services.catalog().models):

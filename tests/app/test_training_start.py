@@ -78,9 +78,10 @@ def show(engine: FakeEngine, launches: Launches, tmp_path: Path, monkeypatch: py
     """Open a page of the app over the runs in ``tmp_path`` alone, on Training with the form open."""
 
     def show(page: str = "training", public: bool = False) -> AppTest:
-        settings = Settings(tmp_path / "models", tmp_path / "results", tmp_path / "cache", public)
+        settings = Settings(
+            tmp_path / "models", tmp_path / "results", tmp_path / "cache", tmp_path / "published", public
+        )
         monkeypatch.setattr(services, "settings", lambda: settings)
-        monkeypatch.setattr(services, "PUBLISHED_DIR", tmp_path / "published")
         app = AppTest.from_file("../../streamlit_app.py", default_timeout=30)
         app.session_state["training_start_form"] = True
         return run(app.switch_page(f"dashboard/app_pages/{page}.py"))
@@ -256,7 +257,7 @@ def test_strangers_neither_train_nor_stop(show: Open, launches: Launches, tmp_pa
     writer = RunWriter.amend(make_run(tmp_path))
     writer.update(status="running", steps=6)
     app = show(public=True)
-    assert "On a public page nothing is trained" in page_text(app) and progress(app) == ["Step 3 of 6"]
+    assert "On a public page only its owners train" in page_text(app) and progress(app) == ["Step 3 of 6"]
     assert not {key for key in keys(app) if key.startswith(("training_start", "training_interrupt", "training_resume"))}
     writer.close("interrupted", f"{tmp_path}/rows.jsonl is gone.")
     launches.last = Launch("demo", time.time(), True, None, f"Reading {tmp_path}/rows.jsonl")

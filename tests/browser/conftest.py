@@ -63,7 +63,7 @@ def start_app(own_folders: None, tmp_path: Path) -> Iterator[StartApp]:
 def shared_app(browser: Browser, shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveApp]:
     """One server for all tests that need no special one: a start takes three seconds."""
     folder = tmp_path_factory.mktemp("server")
-    own = {name: str(folder / name[:-4].lower()) for name in ("MODELS_DIR", "RESULTS_DIR")}
+    own = {name: str(folder / name[:-4].lower()) for name in ("MODELS_DIR", "RESULTS_DIR", "PUBLISHED_DIR")}
     with live_app(folder, CACHE_DIR=str(shared_cache), **own) as app:
         yield app
 

@@ -5,15 +5,16 @@ import re
 from playwright.sync_api import Page, expect
 
 from evaluation.settings import PUBLISHED_DIR
-from scripts.live_app import LiveApp
+from tests.browser.conftest import StartApp
 
 START_MS = 20_000
 STEPS = 120
 
 
-def test_rank_16_and_rank_32_differ_in_one_thing_that_matters(app: LiveApp, page: Page) -> None:
+def test_rank_16_and_rank_32_differ_in_one_thing_that_matters(start_app: StartApp, page: Page) -> None:
     """The visitor comes with one run in the address and adds the other; the page says what differs and what came of
     it, draws the losses' differences step by step, and folds away what is equal."""
+    app = start_app(PUBLISHED_DIR=str(PUBLISHED_DIR))
     first = next(path.name for path in (PUBLISHED_DIR / "runs").glob("r16-120steps-20*"))
     page.goto(f"{app.url}/training?run={first}")
     expect(page.get_by_role("heading", name="Training")).to_be_visible(timeout=START_MS)

@@ -1,0 +1,1 @@
+"""What only a public deployment has: limits, the queue, what is stored of a visitor, and the owners' door."""
