@@ -10,7 +10,7 @@ Nothing else should run meanwhile: these figures are about what this program doe
 import argparse
 from pathlib import Path
 
-from benchmarks import browser, engine, fine_tunes, store, training, training_page
+from benchmarks import browser, engine, fine_tunes, store, training, training_page, visitors
 from benchmarks.report import measure_all
 from benchmarks.rig import chat_models
 
@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="a second GGUF, such as a 1B with random weights")
     parser.add_argument("--only", default="", help="measure only what has this in its name")
     args = parser.parse_args()
-    parts = (engine, browser, training, training_page, fine_tunes, store)
+    parts = (engine, browser, training, training_page, fine_tunes, store, visitors)
     everything = [measure for part in parts for measure in part.MEASURES]
     measures = [each for each in everything if args.only in each.__name__]
     measure_all(measures, chat_models(args.model))
