@@ -134,6 +134,14 @@ class ServerFigures:
     decode_s: float | None = None
     refused_settings: tuple[str, ...] = ()
     """Fields of ``Response.sampling`` that the server does not take, so that it used settings of its own there."""
+    arrivals: int | None = None
+    """In how many parts the answer came here, each some time after the one before. This machine counts them."""
+
+    @property
+    def came_as_written(self) -> bool:
+        """Whether the answer came about token by token, at least one part for two tokens. Otherwise something on the
+        way gathers tokens, and the time from the first to the last part is not the time of writing them."""
+        return self.arrivals is not None and 2 * self.arrivals >= (self.completion_tokens or 0)
 
 
 @dataclass(frozen=True)
@@ -187,7 +195,8 @@ class Response:
     cached_tokens: int | None = None
     """Of the prompt tokens, those reused from an earlier turn."""
     completion_tokens: int | None = 0
-    """Tokens of the answer, the end-of-turn token not counted."""
+    """Tokens of the answer, the end-of-turn token not counted; of an endpoint's as the server counts, perhaps with
+    it."""
     stated_words: int | None = None
     """Words of a published answer, as its publication has them; its text is not at hand."""
     shared: bool | None = None
@@ -236,8 +245,11 @@ class Response:
 
     @property
     def decode_tok_s(self) -> float | None:
-        """(completion tokens - 1) / busy seconds from first to last token; the first token belongs to the prompt."""
+        """(completion tokens - 1) / busy seconds from first to last token; the first token belongs to the prompt.
+        Unknown where the tokens of an endpoint did not come as they were written, see ``ServerFigures``."""
         if self.completion_tokens is None or self.completion_tokens < 2 or not self.decode_busy_s:
+            return None
+        if self.server is not None and not self.server.came_as_written:
             return None
         return (self.completion_tokens - 1) / self.decode_busy_s
 

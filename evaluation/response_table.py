@@ -70,6 +70,8 @@ def source(json_files: Sequence[str], parquet_files: Sequence[str] = ()) -> str:
     )"""
 
 
+CAME_AS_WRITTEN = "(server IS NULL OR coalesce(2.0 * server.arrivals >= completion_tokens, false))"
+"""As ``ServerFigures.came_as_written``; true of what this machine wrote."""
 _PROMPT = "list_filter(messages, lambda m: m.role = 'user')[-1].content"
 
 # Settings that a record does not name have their defaults, unless it was published: then they are not known.
@@ -99,7 +101,8 @@ _FRAME = f"""
         latency_s,
         CASE WHEN latency_s IS NOT NULL AND origin <> 'published'
             THEN greatest(0.0, ended_at - submitted_at - latency_s) END AS waiting_s,
-        CASE WHEN completion_tokens >= 2 THEN (completion_tokens - 1) / nullif(decode_busy_s, 0) END AS decode_tok_s,
+        CASE WHEN completion_tokens >= 2 AND {CAME_AS_WRITTEN}
+            THEN (completion_tokens - 1) / nullif(decode_busy_s, 0) END AS decode_tok_s,
         (prompt_tokens - cached_tokens) / nullif(prompt_busy_s, 0) AS prompt_tok_s,
         prompt_busy_s, decode_busy_s, load_s,
         CASE WHEN origin <> 'published' THEN load_s IS NOT NULL END AS cold,

@@ -34,6 +34,7 @@ from evaluation.models import Model, discover
 from evaluation.prompt_sets import known_sets
 from evaluation.records import Sampling
 from evaluation.settings import Settings
+from evaluation.sizes import duration
 
 EXIT_STATUS: dict[Status, int] = {"finished": 0, "failed": 1, "interrupted": 1, "cancelled": 130}
 DEFAULT_REPEATS = 5
@@ -225,14 +226,6 @@ def _list(settings: Settings) -> int:
     if not found and not problems:
         print("  none yet")
     return 0
-
-
-def duration(seconds: float) -> str:
-    """``50 s``, ``12 min``, ``1 h 40 min``."""
-    minutes = round(seconds / 60)
-    if seconds < 90:
-        return f"{round(seconds)} s"
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _counted(count: int, noun: str) -> str:

@@ -38,6 +38,7 @@ class Pace:
     token_s: float
     """Seconds per token of the answer."""
     tokens: float
+    """Where a server does not count them, the parts in which its answers came."""
 
     def answer_s(self, max_tokens: int) -> float:
         return self.prompt_s + min(self.tokens, max_tokens) * self.token_s
@@ -151,12 +152,11 @@ def _newest_files(folders: Iterable[Path]) -> list[Path]:
 
 # Means, because a sum is estimated. Where every answer was cut, nobody knows how long they would have become.
 _PACES = f"""
-    SELECT model.key, any_value(model.size_bytes), avg(prompt_busy_s), median(decode_busy_s / completion_tokens),
-        CASE WHEN bool_or(finish_reason = 'stop') THEN avg(completion_tokens)
-            ELSE greatest({ANSWER_TOKENS}, max(completion_tokens)) END
-    FROM {{source}}
+    SELECT model.key, any_value(model.size_bytes), avg(prompt_busy_s), median(decode_busy_s / tokens),
+        CASE WHEN bool_or(finish_reason = 'stop') THEN avg(tokens) ELSE greatest({ANSWER_TOKENS}, max(tokens)) END
+    FROM (SELECT *, coalesce(completion_tokens, server.arrivals) AS tokens FROM {{source}})
     WHERE (host.key = ? OR list_contains(?::VARCHAR[], model.key))
-        AND finish_reason IN ('stop', 'length') AND load_s IS NULL AND completion_tokens > 0
+        AND finish_reason IN ('stop', 'length') AND load_s IS NULL AND tokens > 0
         AND prompt_busy_s > 0 AND decode_busy_s >= 0 AND NOT coalesce(cell.warm_up, false)
     GROUP BY model.key
 """

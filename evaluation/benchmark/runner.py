@@ -7,6 +7,7 @@
 | it dies, or can't load the model, ``PATIENCE`` times in a row | the rest of its block is stored as failures |
 | a model's file is gone | its cells are stored as failures |
 | an endpoint fails | as when a model's process dies: it is asked for a warm-up before the next cell |
+| an endpoint is not in the file any more | the benchmark does not begin: nobody knows whose failures to store |
 | cancelled | the answer being written is not stored; what is stored counts when it is resumed |
 | something can't be stored | the benchmark stops: nothing is measured that isn't kept |
 """
@@ -33,7 +34,7 @@ from evaluation.engine import Engines, GenerationRequest
 from evaluation.host import host
 from evaluation.models import ChatModel, Model
 from evaluation.prompt_sets import Prompt
-from evaluation.records import Cell, Host, Message, ModelRef, Response, Sampling
+from evaluation.records import Cell, Host, Message, Response, Sampling
 from evaluation.store import ResponseStore, StoreError
 
 PATIENCE = 3
@@ -68,7 +69,6 @@ class Runner:
         expected_s, _ = seconds_per_answer(plan, [self._store.folder])
         self._tracker = Tracker(plan, folder, TimeLeft(plan, expected_s), watch)
         self._recorder = _CellRecorder(self._store)
-        self._hosts: dict[str, Host] = {}  # of endpoints, by key of the model
 
     def run(self) -> Progress:
         """Do everything that is not stored yet; returns how it ended. Raises ``BenchmarkError`` when it can't begin."""
@@ -93,16 +93,21 @@ class Runner:
         """Returns a sentence when answer losses are missing in the end."""
         for response in self._store.of_benchmark(self._plan.id):
             self._tracker.take_in(response)
-            self._hosts[response.model.key] = response.host
         work = [(block, cells) for block in blocks(self._plan) if (cells := list(self._to_do(block)))]
         for block, cells in work:
+            if is_served(block.model) and block.model.key not in self._models:
+                raise BenchmarkError(
+                    f"The endpoint {block.model.name} is not in the file of endpoints any more: add it again, then "
+                    "resume."
+                )
             self._tracker.loads_left[block.model.key] += 1
             self._tracker.answers_left[block.model.key] += len(cells)
         losses = LossRunner(self._plan, self._results_dir, self._models, self._tracker, self._stop, self._again)
         for block, cells in work:
             model = self._models.get(block.model.key)
             if model is None:
-                self._give_up(block, cells, missing(block.model))
+                reason = f"The model {block.model.name} is not here any more: put its file back."
+                self._give_up(block, cells, self._plan.host, reason)
             else:
                 self._fill(block, model, cells)
             self._tracker.loads_left[block.model.key] -= 1
@@ -117,9 +122,8 @@ class Runner:
 
     def _fill(self, block: Block, model: Model, cells: Sequence[tuple[Cell, Prompt]]) -> None:
         """One block: every cell gets a record. Raises ``Stopped``, ``StoreError``, ``BenchmarkError``."""
-        if isinstance(model, EndpointModel):
-            self._hosts[model.key] = model.host
-        else:
+        there = model.host if isinstance(model, EndpointModel) else self._plan.host
+        if isinstance(model, ChatModel):
             drop_from_page_cache(model)
         with closing(Engines(record=self._recorder.record)) as engine:
             deaths: list[str] = []  # in a row: why it is not ready any more
@@ -127,13 +131,13 @@ class Runner:
                 self._tracker.tell(_now(self._plan, block))
                 if len(deaths) == PATIENCE:
                     reason = f"Not tried after {PATIENCE} failures in a row, the last of which was: {deaths[-1]}"
-                    self._give_up(block, cells[number:], reason)
+                    self._give_up(block, cells[number:], there, reason)
                     break
                 if not engine.ready(model):
                     warm_up = self._answer(engine, model, self._warm_up(block), WARM_UP)
                     if warm_up.error and not engine.ready(model):
                         deaths.append(warm_up.error)
-                        self._give_up(block, [(cell, prompt)], warm_up.error)
+                        self._give_up(block, [(cell, prompt)], there, warm_up.error)
                         continue
                 response = self._answer(engine, model, cell, prompt.messages)
                 self._tracker.finished(response)
@@ -167,14 +171,14 @@ class Runner:
         sampling = replace(self._plan.sampling, seed=self._plan.sampling.seed + cell.repeat)
         return replace(sampling, max_tokens=min(WARM_UP_TOKENS, sampling.max_tokens)) if cell.warm_up else sampling
 
-    def _give_up(self, block: Block, cells: Sequence[tuple[Cell, Prompt]], reason: str) -> None:
-        """Store cells as failures that nobody tried. Raises ``StoreError``."""
+    def _give_up(self, block: Block, cells: Sequence[tuple[Cell, Prompt]], there: Host, reason: str) -> None:
+        """Store cells as failures that nobody tried; ``there``: where they would have been. Raises ``StoreError``."""
         for cell, prompt in cells:
             now = time.time()
             response = Response(
                 id=str(ULID()),
                 origin="benchmark",
-                host=self._hosts.get(block.model.key, self._plan.host),
+                host=there,
                 model=block.model,
                 messages=prompt.messages,
                 sampling=self._sampling(cell),
@@ -220,13 +224,6 @@ class _CellRecorder:
             )
         self.recorded = replace(response, cell=cell)
         self._store.append(self.recorded)
-
-
-def missing(model: ModelRef) -> str:
-    """Why a model of the plan cannot be asked, as a sentence."""
-    if is_served(model):
-        return f"The endpoint {model.name} is not in the file of endpoints any more: add it again."
-    return f"The model {model.name} is not here any more: put its file back."
 
 
 def drop_from_page_cache(model: ChatModel) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from evaluation.records import Host, ModelRef
@@ -17,7 +18,8 @@ class Endpoint:
     name: str
     """As people call it."""
     base_url: str
-    """For example ``http://127.0.0.1:8000/v1``; without credentials."""
+    """For example ``http://127.0.0.1:8000/v1``; without credentials, and in the one form that ``file.checked`` gives
+    it."""
     model: str
     """As the server calls it."""
     key_variable: str | None = None
@@ -29,10 +31,8 @@ class Endpoint:
         return urlsplit(self.base_url).netloc.rpartition("@")[2]
 
     def url(self, route: str) -> str:
-        """Where a route of the protocol lies, for example ``models``. The routes lie under ``/v1`` unless the address
-        names a path of its own."""
-        base = self.base_url.rstrip("/")
-        return f"{base}/{route}" if urlsplit(base).path else f"{base}/v1/{route}"
+        """Where a route of the protocol lies, for example ``models``."""
+        return f"{self.base_url}/{route}"
 
 
 @dataclass(frozen=True)
@@ -49,19 +49,25 @@ class EndpointModel:
     @property
     def key(self) -> str:
         """Of address and model, so that another name or key changes nothing."""
-        identity = f"{self.endpoint.base_url.rstrip('/')} {self.endpoint.model}"
-        return f"endpoint-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
+        identity = f"{self.endpoint.base_url} {self.endpoint.model}"
+        return f"endpoint-{_key(identity)}"
 
     @property
     def host(self) -> Host:
         """The host of its answers: figures of different servers are never mixed."""
-        key = hashlib.sha256(f"endpoint {self.endpoint.base_url.rstrip('/')}".encode()).hexdigest()[:12]
+        key = _key(f"endpoint {self.endpoint.base_url}")
         return Host(key, self.endpoint.address, None, None, "unknown", "OpenAI-compatible server")
 
     @property
     def ref(self) -> ModelRef:
         """The identity that goes into records."""
         return ModelRef(self.key, self.name, None, self.quantization, None)
+
+
+@lru_cache(maxsize=256)
+def _key(identity: str) -> str:
+    """Slow on purpose: strangers see the keys, and must not find an address by trying."""
+    return hashlib.scrypt(identity.encode(), salt=b"endpoint", n=2**14, r=8, p=1, dklen=6).hex()
 
 
 def is_served(model: ModelRef) -> bool:

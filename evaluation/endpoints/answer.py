@@ -2,11 +2,17 @@
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evaluation.records import FinishReason, ServerFigures
 
+if TYPE_CHECKING:
+    from huggingface_hub import ChatCompletionStreamOutput
+
 _MS = 1e-3
+APART_S = 5e-4
+"""What comes sooner after what came before was sent together with it, and is only being read. So of a server that
+writes more than 4,000 tokens/s the speed stays unknown."""
 
 
 class Answer:
@@ -18,6 +24,11 @@ class Answer:
         self.first_at: float | None = None
         """When the first token came, also one of a thought that is not part of the text."""
         self.last_at: float | None = None
+        self.chunks = 0
+        """Those with a part of the answer or of a thought."""
+        self.arrivals = 0
+        """The same, those counted as one that came together."""
+        self._arrived_at = 0.0
         self.pieces: list[str] = []
         self.finish: str | None = None
         """Why it ended, as the server calls it; ``None``: it has not."""
@@ -34,20 +45,26 @@ class Answer:
     def text(self) -> str:
         return "".join(self.pieces)
 
-    def take(self, chunk: Mapping[str, Any]) -> None:
+    def take(self, chunk: "ChatCompletionStreamOutput") -> None:
         """Take in a chunk. One that is not as it should be raises ``AttributeError`` or ``TypeError``."""
+        # By attribute: what the protocol does not know is missing in the copies that a chunk holds by key.
         for name in ("usage", "timings"):
-            if isinstance(value := chunk.get(name), Mapping):
+            if isinstance(value := getattr(chunk, name, None), Mapping):
                 setattr(self, f"_{name}", value)
-        for choice in (chunk.get("choices") or [])[:1]:
-            delta = choice.get("delta") or {}
+        for choice in (chunk.choices or [])[:1]:
+            delta: Mapping[str, Any] = choice.delta or {}
             content = delta.get("content")
             if content or delta.get("reasoning") or delta.get("reasoning_content"):
-                self.last_at = time.monotonic()
-                self.first_at = self.first_at or self.last_at
+                self._note_arrival(time.monotonic())
             if isinstance(content, str):
                 self.pieces.append(content)
-            self.finish = choice.get("finish_reason") or self.finish
+            self.finish = choice.finish_reason or self.finish
+
+    def _note_arrival(self, now: float) -> None:
+        self.first_at, self.last_at = self.first_at or now, now
+        self.chunks += 1
+        if now - self._arrived_at >= APART_S:
+            self.arrivals, self._arrived_at = self.arrivals + 1, now
 
     @property
     def finish_reason(self) -> FinishReason | None:
@@ -72,6 +89,7 @@ class Answer:
             prompt_s=_seconds(timings.get("prompt_ms")),
             decode_s=_seconds(timings.get("predicted_ms")),
             refused_settings=self.refused,
+            arrivals=self.arrivals,
         )
 
 

@@ -1,45 +1,28 @@
 """What goes wrong with an endpoint, as a sentence that names it and never shows its key."""
 
-import json
 import os
-import re
 import socket
 import ssl
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from email.utils import parsedate_to_datetime
-from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 
 from evaluation.endpoints import Endpoint
+from evaluation.endpoints.refusal import Complaint, Refused, complaints
 
 QUOTED = 300
 """Characters of what a server says that are repeated."""
 LISTED = 12
 """Names of models in a sentence."""
-_CONTEXT = re.compile(r"context[ _-]?(length|size|window)|exceed_context", re.IGNORECASE)
-
-
-class Refused(Exception):
-    """The server answered, but with a status that is no success."""
-
-    def __init__(
-        self, status: int, body: str = "", retry_after: str | None = None, location: str | None = None
-    ) -> None:
-        """``retry_after``: the header of that name; ``location``: where it would rather have the request."""
-        super().__init__(status)
-        self.status, self.body, self.retry_after, self.location = status, body, retry_after, location
-
-    @property
-    def context_is_full(self) -> bool:
-        return self.status in (400, 413, 422) and bool(_CONTEXT.search(self.body))
 
 
 class NoCompletion(Exception):
     """The server answered with something else than a chat completion; the message is what it says, if it says why."""
+
+
+class Overlong(Exception):
+    """The server wrote on, far beyond the longest answer that was asked for."""
 
 
 class KeyFault(Exception):
@@ -61,8 +44,8 @@ def sentence(
 
 
 def _refusal(endpoint: Endpoint, refused: Refused, served: Sequence[str]) -> str:
-    name, status, said = f"The endpoint {endpoint.name}", f"({refused.status})", _said(endpoint, refused.body)
-    variable = endpoint.key_variable
+    name, status, said = f"The endpoint {endpoint.name}", f"({refused.status})", _said(endpoint, refused.complaints)
+    variable, address = endpoint.key_variable, _place(endpoint, endpoint.base_url)
     if refused.context_is_full:
         return (
             f"The conversation is too long for the endpoint {endpoint.name}{said}. Shorten the message, clear the "
@@ -71,8 +54,9 @@ def _refusal(endpoint: Endpoint, refused: Refused, served: Sequence[str]) -> str
     match refused.status:
         case status_code if status_code < 400:
             return (
-                f"{name} sends requests elsewhere {status}, to {_place(refused.location)}. They do not go there by "
-                "themselves, because they carry the conversation: if it is right, make it the endpoint's address."
+                f"{name} sends requests elsewhere {status}, to {_place(endpoint, refused.location)}. They do not go "
+                "there by themselves, because they carry the conversation: if it is right, make it the endpoint's "
+                "address."
             )
         case 401 if variable:
             return f"{name} refused the key {status}: check the value of the environment variable {variable}."
@@ -81,10 +65,10 @@ def _refusal(endpoint: Endpoint, refused: Refused, served: Sequence[str]) -> str
         case 403:
             return f"{name} does not let the key in {variable} use the model {endpoint.model} {status}."
         case 404 if served and endpoint.model not in served:
-            return f"{name} serves no model called {endpoint.model} {status}. It serves: {listed(served)}."
+            return no_such_model(endpoint, served, f" {status}")
         case 404:
             return (
-                f"{name} knows no model called {endpoint.model}, or has no chat under {_place(endpoint.base_url)} "
+                f"{name} knows no model called {endpoint.model}, or has no chat under {address} "
                 f"{status}: check both. The address usually ends with /v1."
             )
         case 429:
@@ -105,7 +89,7 @@ def _failure(endpoint: Endpoint, error: Exception, stall_s: float, begun: bool) 
     match error:
         case httpx.ConnectTimeout():
             return f"{name} at {address} did not accept a connection: is the machine on, and the port open?"
-        case httpx.TimeoutException():
+        case httpx.TimeoutException() | TimeoutError():
             return f"{name} sent nothing for {stall_s:g} s, so the connection was closed."
         case httpx.ConnectError():
             return f"Nothing answers at {address}, the address of the endpoint {endpoint.name}: is the server running?"
@@ -115,8 +99,10 @@ def _failure(endpoint: Endpoint, error: Exception, stall_s: float, begun: bool) 
             return f"{name} broke off in the middle of the answer; what had come by then is kept."
         case httpx.TransportError():
             return f"{name} closed the connection before it answered."
+        case Overlong():
+            return f"{name} wrote on after the tokens it was allowed, so the connection was closed."
         case NoCompletion() if error.args:
-            return f"{name} reported a fault{_said(endpoint, str(error))}."
+            return f"{name} reported a fault{_said(endpoint, complaints(str(error)))}."
         case NoCompletion() | httpx.HTTPError():
             return _no_completion(endpoint)
     return f"{name} could not be asked, because of a fault of this program ({type(error).__name__})."
@@ -125,14 +111,14 @@ def _failure(endpoint: Endpoint, error: Exception, stall_s: float, begun: bool) 
 def _no_completion(endpoint: Endpoint) -> str:
     return (
         f"What the endpoint {endpoint.name} answers is not what such a server says: check its address, "
-        f"{_place(endpoint.base_url)}, which usually ends with /v1."
+        f"{_place(endpoint, endpoint.base_url)}, which usually ends with /v1."
     )
 
 
 def ended_early(endpoint: Endpoint, finish: str | None, begun: bool) -> str:
     """The stream has ended, but not as an answer should. ``finish``: why, as the server calls it."""
     if finish is not None:
-        return f"The endpoint {endpoint.name} did not let the model finish ({_one_line(finish, 50)})."
+        return f"The endpoint {endpoint.name} did not let the model finish ({_quoted(endpoint, finish, 50)})."
     if begun:
         return f"The endpoint {endpoint.name} broke off in the middle of the answer; what had come by then is kept."
     return (
@@ -141,10 +127,11 @@ def ended_early(endpoint: Endpoint, finish: str | None, begun: bool) -> str:
     )
 
 
-def listed(models: Sequence[str]) -> str:
-    """The first names, and how many more."""
-    more = f" and {len(models) - LISTED} more" if len(models) > LISTED else ""
-    return ", ".join(_one_line(model, 100) for model in models[:LISTED]) + more
+def no_such_model(endpoint: Endpoint, served: Sequence[str], status: str = "") -> str:
+    """What the server has instead: the first names, and how many more."""
+    more = f" and {len(served) - LISTED} more" if len(served) > LISTED else ""
+    names = ", ".join(_quoted(endpoint, model, 100) for model in served[:LISTED])
+    return f"The endpoint {endpoint.name} serves no model called {endpoint.model}{status}. It serves: {names}{more}."
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -157,55 +144,32 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
             seen += [cause for cause in (each.__cause__, each.__context__, *bundled) if cause not in seen]
 
 
-def _said(endpoint: Endpoint, body: str) -> str:
+def _said(endpoint: Endpoint, complained: Sequence[Complaint]) -> str:
     """What the server says, to be put behind a sentence's first half; empty when it says nothing to be repeated."""
-    key = os.environ.get(endpoint.key_variable, "").strip() if endpoint.key_variable else ""
-    try:
-        said = _message(json.loads(body))
-    except (ValueError, RecursionError):
-        said = "" if "<" in body else body
-    said = said.replace(key, "…") if key else said
-    said = _one_line(said, QUOTED).rstrip(".")
+    said = _quoted(endpoint, "; ".join(each.text for each in complained if each.text), QUOTED).rstrip(".")
     return f", saying: {said}" if said else ""
 
 
-def _message(answer: Any) -> str:
-    """Where servers put their sentence: OpenAI's ``error.message``, FastAPI's ``detail``, and others."""
-    if isinstance(answer, str):
-        return answer
-    if isinstance(answer, list):
-        return "; ".join(filter(None, map(_message, answer)))
-    if isinstance(answer, dict):
-        for name in ("error", "message", "detail", "msg"):
-            if answer.get(name):
-                return _message(answer[name])
-    return ""
-
-
 def _wait(refused: Refused) -> str:
-    """``Retry-After`` holds seconds or a date."""
-    seconds = None
-    if refused.retry_after:
-        try:
-            seconds = float(refused.retry_after)
-        except ValueError:
-            with suppress(ValueError):
-                seconds = parsedate_to_datetime(refused.retry_after).timestamp() - time.time()
-    if seconds is None or not 0 < seconds < 1e9:
+    if not (seconds := refused.retry_after_s):
         return "try again later"
     return f"it asks to wait {seconds:.0f} s" if seconds < 120 else f"it asks to wait {seconds / 60:.0f} min"
 
 
-def _place(url: str | None) -> str:
+def _place(endpoint: Endpoint, url: str | None) -> str:
     """Without what may be secret in it."""
     try:
         parts = urlsplit(url or "")
         place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" if parts.netloc else parts.path
     except ValueError:
         place = ""
-    return _one_line(place, 100) or "an unnamed place"
+    return _quoted(endpoint, place, 100) or "an unnamed place"
 
 
-def _one_line(text: str, longest: int) -> str:
+def _quoted(endpoint: Endpoint, text: str, longest: int) -> str:
+    """What comes from elsewhere, on one line and not too long. A server may repeat the key, so every such text passes
+    here, and loses the key before it is cut."""
+    key = os.environ.get(endpoint.key_variable, "").strip() if endpoint.key_variable else ""
+    text = text.replace(key, "…") if key else text
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return text if len(text) <= longest else f"{text[:longest]}…"

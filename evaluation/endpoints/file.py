@@ -81,21 +81,36 @@ def write_endpoints(models_dir: Path, endpoints: Sequence[Endpoint]) -> None:
 
 
 def checked(endpoint: Endpoint, others: Sequence[Endpoint] = ()) -> Endpoint:
-    """The endpoint as it may be stored (blanks and a final slash gone). Raises ``EndpointError`` with a sentence per
-    fault: an address with credentials or that is no http(s) address, a key instead of the name of a variable, a name
-    that another endpoint has."""
+    """The endpoint as it may be stored: blanks gone, the address in the one form for its server. Raises
+    ``EndpointError`` with a sentence per fault: an address with credentials or that is no http(s) address, a key
+    instead of the name of a variable, a name that another endpoint has, or the same model of the same server."""
     endpoint = Endpoint(
         name=endpoint.name.strip(),
-        base_url=endpoint.base_url.strip().rstrip("/").removesuffix("/chat/completions"),
+        base_url=endpoint.base_url.strip(),
         model=endpoint.model.strip(),
         key_variable=(endpoint.key_variable or "").strip() or None,
     )
     faults = [*_faults(endpoint), *_address_faults(endpoint.base_url)]
     if any(endpoint.name.casefold() == other.name.casefold() for other in others):
         faults.append(f"Another endpoint is called {endpoint.name}: choose another name.")
+    if not faults:
+        endpoint = dataclasses.replace(endpoint, base_url=_one_form(endpoint.base_url))
+        same = (other for other in others if (other.base_url, other.model) == (endpoint.base_url, endpoint.model))
+        faults += [
+            f"The endpoint {other.name} is the same model of the same server: change that one." for other in same
+        ]
     if faults:
         raise EndpointError("\n".join(faults))
     return endpoint
+
+
+def _one_form(url: str) -> str:
+    """Of an address without faults: what means the same server is written the same. The routes of the protocol lie
+    under ``/v1`` unless the address names a path of its own."""
+    parts = urlsplit(url)
+    place = parts.netloc.lower().removesuffix({"http": ":80", "https": ":443"}[parts.scheme])
+    path = parts.path.rstrip("/").removesuffix("/chat/completions") or "/v1"
+    return f"{parts.scheme}://{place}{path}"
 
 
 def _faults(endpoint: Endpoint) -> Iterator[str]:

@@ -6,8 +6,9 @@ from contextlib import suppress
 from evaluation.endpoints import Endpoint
 from evaluation.endpoints.answer import Answer
 from evaluation.endpoints.client import ask
-from evaluation.endpoints.faults import Refused, ended_early, sentence
+from evaluation.endpoints.faults import ended_early, sentence
 from evaluation.endpoints.probe import served_models
+from evaluation.endpoints.refusal import Refused
 from evaluation.records import FinishReason, Message, Sampling
 
 

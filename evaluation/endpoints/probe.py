@@ -1,15 +1,16 @@
 """Whether an endpoint can be reached, and which models it serves, asked before it is used."""
 
 import asyncio
+import json
 from dataclasses import dataclass
 
-import httpx
-
 from evaluation.endpoints import Endpoint
-from evaluation.endpoints.client import client, key_of
-from evaluation.endpoints.faults import NoCompletion, listed, sentence
+from evaluation.endpoints.client import client, key_of, start_of
+from evaluation.endpoints.faults import NoCompletion, no_such_model, sentence
 
 PATIENCE_S = 5.0
+LIST_BYTES = 8 * 2**20
+"""Longer lists of models than the longest there are."""
 
 
 @dataclass(frozen=True)
@@ -33,24 +34,21 @@ async def _probe(endpoint: Endpoint) -> Probe:
     except Exception as error:
         return Probe((), sentence(endpoint, error, PATIENCE_S))
     if models and endpoint.model not in models:
-        return Probe(
-            models,
-            f"The endpoint {endpoint.name} serves no model called {endpoint.model}. It serves: {listed(models)}.",
-        )
+        return Probe(models, no_such_model(endpoint, models))
     return Probe(models, None)
 
 
 async def served_models(endpoint: Endpoint) -> tuple[str, ...]:
     """The names of all models of the server. Raises what ``client.ask`` raises."""
     headers = {"Authorization": f"Bearer {key_of(endpoint)}"}
-    async with client() as connection:
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                response = await connection.get(endpoint.url("models"), headers=headers)
-        except TimeoutError as error:
-            raise httpx.ReadTimeout("") from error
+    async with (
+        asyncio.timeout(PATIENCE_S),
+        client() as connection,
+        connection.stream("GET", endpoint.url("models"), headers=headers) as response,
+    ):
+        answer = await start_of(response, LIST_BYTES)
     try:
-        names = [entry["id"] for entry in response.json()["data"]]
+        names = [entry["id"] for entry in json.loads(answer)["data"]]
     except (ValueError, TypeError, LookupError, RecursionError) as error:
         raise NoCompletion from error
     return tuple(name for name in names if isinstance(name, str) and name)

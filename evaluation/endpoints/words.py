@@ -42,6 +42,12 @@ def remarks(response: Response) -> list[Remark]:
     if server.decode_s and server.completion_tokens:
         meaning = "Tokens of the answer / the seconds that the server says it took to write them."
         found.append(Remark("server's speed", f"{server.completion_tokens / server.decode_s:,.1f} tok/s", meaning))
+    if server.completion_tokens and server.arrivals and not server.came_as_written:
+        meaning = (
+            f"The answer came in {server.arrivals:,} parts for {server.completion_tokens:,} tokens, or the server "
+            "counts tokens that it does not send. When each was written can't be told, so the decode speed is unknown."
+        )
+        found.append(Remark("parts", f"{server.arrivals:,}", meaning))
     if server.refused_settings:
         names = ", ".join(SETTINGS.get(name, name) for name in server.refused_settings)
         found.append(Remark("settings not taken", names, "The server refused these settings, and used its own."))
@@ -54,4 +60,4 @@ def tokens_meaning(response: Response) -> str:
         return "Tokens of the answer, the end-of-turn token not counted."
     if response.completion_tokens is None:
         return "The server does not say how many tokens the answer has, so its decode speed is not known."
-    return "Tokens of the answer, as the server counts them."
+    return "Tokens of the answer, as the server counts them: perhaps with the end-of-turn token, and with its thoughts."

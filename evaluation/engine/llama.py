@@ -88,7 +88,7 @@ class Model:
             pointer = C.llama_adapter_lora_init(self.pointer, path.encode())
             if not pointer:
                 raise LlamaError(
-                    f"The adapter {path} does not fit {self.path.name} or is damaged: {self._log.reason()}."
+                    f"The adapter {Path(path).name} does not fit {self.path.name} or is damaged: {self._log.reason()}."
                 )
             self._adapters[path] = pointer
         return self._adapters[path]

@@ -155,6 +155,9 @@ class RemoteGeneration:
             reason, error = await self._asking
         except asyncio.CancelledError:
             reason, error = "cancelled", None
+        except Exception as fault:  # as when a library can't be loaded: without an end, the answer would hang for ever
+            name, reason = self._endpoint.name, "error"
+            error = f"The endpoint {name} could not be asked, because of a fault here ({type(fault).__name__})."
         response = self._to_response(reason, error)
         self._save_error = self._finish(self, response)
         self._response = response
@@ -163,6 +166,7 @@ class RemoteGeneration:
     async def _ask(self) -> tuple[FinishReason, str | None]:
         from evaluation.endpoints.outcome import outcome  # half a second; a worker and most installations need it never
 
+        self._submitted_at = time.monotonic()  # that half second is not the endpoint's
         request, refused = self._request, self._refused.setdefault(self._model.key, set())
         benchmark = request.origin == "benchmark"
         return await outcome(

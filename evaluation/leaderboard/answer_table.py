@@ -18,6 +18,7 @@ import duckdb
 from evaluation.host import available_cores
 from evaluation.record_source import column_kinds, complete, json_scan, nothing, parquet_scan
 from evaluation.records import FORMAT_VERSION, AnswerLoss, Response, Sampling, TextFigures
+from evaluation.response_table import CAME_AS_WRITTEN
 from evaluation.text_figures import text_figures
 
 
@@ -163,14 +164,15 @@ _TABLES = """
         kind VARCHAR, temperature DOUBLE, max_tokens BIGINT);
     CREATE TABLE answers (file INTEGER, is_record BOOLEAN, id VARCHAR, host UBIGINT, model UBIGINT, prompt UBIGINT,
         context UBIGINT, repeat INTEGER, asked_at DOUBLE, left_out VARCHAR, disturbed BOOLEAN, warm_up BOOLEAN,
-        finish_reason VARCHAR, latency_s FLOAT, prompt_s FLOAT, decode_s FLOAT, load_s DOUBLE,
-        peak_memory_bytes BIGINT, prompt_tokens INTEGER, tokens INTEGER, words INTEGER, sentences INTEGER,
+        finish_reason VARCHAR, own_temperature BOOLEAN, latency_s FLOAT, prompt_s FLOAT, decode_s FLOAT, load_s DOUBLE,
+        peak_memory_bytes BIGINT, read_tokens INTEGER, tokens INTEGER, words INTEGER, sentences INTEGER,
         repeated_4grams FLOAT, markdown FLOAT, uncounted BOOLEAN);
     CREATE TABLE losses (file INTEGER, is_record BOOLEAN, id VARCHAR, host UBIGINT, model UBIGINT, prompt UBIGINT,
         measured_at DOUBLE, loss_nats DOUBLE, tokens BIGINT, bytes BIGINT, reference UBIGINT);
 """
 
-# Why an answer does not count, whatever is selected: the first reason that applies.
+# Why an answer does not count, whatever is selected: the first reason that applies. What a server reuses is left to
+# it, because most can't be told not to: that is how its users are served.
 _LEFT_OUT = """CASE
     WHEN cell.warm_up THEN 'warm-up'
     WHEN finish_reason = 'error' THEN 'failed'
@@ -180,11 +182,13 @@ _LEFT_OUT = """CASE
     WHEN origin = 'published' AND NOT (ended_at > submitted_at) THEN 'times make no sense'
     WHEN origin = 'published' THEN NULL
     WHEN load_s IS NOT NULL THEN 'model was being loaded'
-    WHEN cached_tokens > 0 THEN 'continued a conversation'
+    WHEN CASE WHEN server IS NULL THEN cached_tokens > 0 ELSE len(list_filter(messages, lambda m: m.role = 'user')) > 1
+        END THEN 'continued a conversation'
     WHEN prompt_busy_s IS NULL OR decode_busy_s IS NULL OR cached_tokens IS NULL AND server IS NULL
         THEN 'times are missing'
     WHEN NOT (isfinite(prompt_busy_s + decode_busy_s) AND prompt_busy_s > 0
-        AND (decode_busy_s > 0 OR decode_busy_s = 0 AND coalesce(completion_tokens, 0) < 2)) THEN 'times make no sense'
+        AND (decode_busy_s > 0 OR decode_busy_s = 0 AND (server IS NOT NULL OR coalesce(completion_tokens, 0) < 2)))
+        THEN 'times make no sense'
     END"""
 
 _HASHES = {
@@ -207,11 +211,12 @@ _INSERT_ANSWERS = f"""
     INSERT INTO answers SELECT {_FILE}, {_is_record(Response, _ANSWER_KINDS)}, id, {", ".join(_HASHES.values())},
         TRY_CAST(cell."repeat" AS INTEGER), submitted_at, {_LEFT_OUT}, coalesce(cell.disturbed, false),
         coalesce(cell.warm_up, false), finish_reason,
+        coalesce(list_contains(server.refused_settings, 'temperature'), false),
         TRY_CAST(CASE WHEN origin = 'published' THEN ended_at - submitted_at ELSE prompt_busy_s + decode_busy_s END
             AS FLOAT),
-        TRY_CAST(prompt_busy_s AS FLOAT), TRY_CAST(decode_busy_s AS FLOAT), CASE WHEN load_s >= 0 THEN load_s END,
-        peak_memory_bytes,
-        CASE WHEN prompt_tokens > 0 THEN TRY_CAST(prompt_tokens AS INTEGER) END,
+        TRY_CAST(prompt_busy_s AS FLOAT), CASE WHEN {CAME_AS_WRITTEN} THEN TRY_CAST(decode_busy_s AS FLOAT) END,
+        CASE WHEN load_s >= 0 THEN load_s END, peak_memory_bytes,
+        CASE WHEN prompt_tokens > cached_tokens THEN TRY_CAST(prompt_tokens::DOUBLE - cached_tokens AS INTEGER) END,
         CASE WHEN completion_tokens >= 0 THEN TRY_CAST(completion_tokens AS INTEGER) END,
         TRY_CAST(CASE WHEN origin = 'published' THEN stated_words ELSE text_figures.words END AS INTEGER),
         TRY_CAST(text_figures.sentences AS INTEGER), TRY_CAST(text_figures.repeated_4grams AS FLOAT),

@@ -36,8 +36,9 @@ class Row:
     """Reason -> answers."""
     figures: dict[str, Interval]
     """By key of ``FIGURES``; a figure that is unknown is absent."""
-    settings: frozenset[tuple[float, int]] = frozenset()
-    """(temperature, max tokens) of the counted answers: more than one makes lengths and times a mixture."""
+    settings: frozenset[tuple[float | None, int]] = frozenset()
+    """(temperature, max tokens) of the counted answers: more than one makes lengths and times a mixture. ``None``: the
+    server refused the temperature, and used its own."""
 
 
 @dataclass(frozen=True)

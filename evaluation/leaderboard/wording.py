@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from evaluation.leaderboard.board import Board, Row
 from evaluation.leaderboard.figures import Figure, shown, shown_range
@@ -37,6 +37,15 @@ def listed(items: Sequence[str]) -> str:
 def counted(number: int, noun: str) -> str:
     """``1 prompt``, ``1,200 prompts``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def in_words(settings: Iterable[tuple[float | None, int]]) -> list[str]:
+    """``temperature 0.7, at most 512 tokens``, of each setting of ``Row.settings``."""
+    return [
+        f"{'its own temperature' if temperature is None else f'temperature {temperature:g}'}, at most "
+        f"{counted(tokens, 'token')}"
+        for temperature, tokens in sorted(settings, key=lambda each: (each[0] is None, each))
+    ]
 
 
 def median_of(figure: Figure, interval: Interval) -> str:

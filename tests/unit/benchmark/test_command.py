@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.benchmark.__main__ import duration, main
+from evaluation.benchmark.__main__ import main
 from evaluation.benchmark.choose import ChoiceError, choose_models
 from evaluation.settings import PUBLISHED_DIR
+from evaluation.sizes import duration
 from tests.fake_engine import chat_model
 from tests.finished_run import make_run
 from tests.trainer import trained_by_another

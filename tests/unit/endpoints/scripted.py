@@ -50,9 +50,9 @@ class Exchange(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    def begin(self) -> None:
+    def begin(self, status: int = 200) -> None:
         """A stream in chunks."""
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()

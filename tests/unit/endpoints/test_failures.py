@@ -1,8 +1,10 @@
 """What endpoints do wrong, told by a server over a socket: each has its sentence and a record, and no key gets out."""
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import date
 from email.utils import formatdate
 from typing import Any
@@ -16,7 +18,7 @@ from evaluation.engine.api import Generation, GenerationRequest
 from evaluation.engine.remote import EndpointEngine
 from evaluation.records import Message, Origin, Response, Sampling, ServerFigures
 from tests.endpoint_server import free_port
-from tests.unit.endpoints.scripted import Exchange, ScriptedServer, whole
+from tests.unit.endpoints.scripted import USAGE, Exchange, ScriptedServer, whole
 
 KEY = "sk-hunter2secret"
 STALL_S = 0.3
@@ -41,6 +43,12 @@ class Client:
         return self.submit(url, **options).wait(10)
 
 
+def told(response: Response) -> ServerFigures:
+    """What the server says. In how many parts that came depends on how busy this machine is."""
+    assert response.server and response.server.arrivals
+    return replace(response.server, arrivals=None)
+
+
 @pytest.fixture
 def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     monkeypatch.setenv("BOX_KEY", KEY)
@@ -60,7 +68,7 @@ def test_a_whole_answer(client: Client, server: ScriptedServer) -> None:
     """Text, times by this clock, and what the server counts and times; the request holds every setting and the key."""
     response = client.answer(server.url, temperature=0.2, stop=("END",), seed=7)
     assert (response.text, response.finish_reason, response.error) == ("Hello big world.", "stop", None)
-    assert response.server == ServerFigures(12, 3, 4, 0.25, 0.5)
+    assert told(response) == ServerFigures(12, 3, 4, 0.25, 0.5)
     assert (response.prompt_tokens, response.cached_tokens, response.completion_tokens) == (12, 4, 3)
     assert (response.shared, response.threads, response.load_s, response.template_date) == (None, None, None, None)
     assert response.started_at and response.first_token_at
@@ -89,20 +97,46 @@ def test_a_server_that_refuses_settings(client: Client, server: ScriptedServer) 
 
     def hosted(exchange: Exchange) -> None:
         if "max_tokens" in exchange.asked:
-            exchange.refuse(400, {"error": {"message": "Use 'max_completion_tokens' instead of 'max_tokens'."}})
+            message = "Unsupported parameter: 'max_tokens' is not known here. Use 'max_completion_tokens' instead."
+            exchange.refuse(400, {"error": {"message": message, "param": None}})
         elif named := [name for name in unknown if name in exchange.asked]:
-            exchange.refuse(422, {"detail": [{"loc": ["body", named[0]], "msg": "Extra inputs are not permitted"}]})
+            fault = {"loc": ["body", named[0]], "msg": "Extra inputs are not permitted", "input": exchange.asked}
+            exchange.refuse(422, {"detail": [fault]})
         else:
             whole(exchange)
 
     server.script = hosted
     response = client.answer(server.url, origin="benchmark")
-    assert response.server == ServerFigures(refused_settings=("top_k", "min_p"))
+    assert told(response) == ServerFigures(refused_settings=("top_k", "min_p"))
     assert response.text == "Hello big world." and response.completion_tokens is None and response.decode_tok_s is None
     assert {"cache_prompt", "cache_salt"} < set(server.requests[0].body) and len(server.requests) == 7
     assert server.requests[-1].body["max_completion_tokens"] == 512
     assert ("settings not taken", "top-k, min-p") in [each[:2] for each in remarks(response)]
     assert client.answer(server.url).text == response.text and len(server.requests) == 8
+
+
+@pytest.mark.parametrize(
+    ("complaint", "left_out"),
+    [
+        ({"error": {"message": "temperature must be at most 1", "param": "temperature"}}, set()),
+        ({"error": {"message": "Unsupported content: plant a seed at high temperature"}}, set()),
+        ({"detail": [{"type": "less_than_equal", "loc": ["body", "seed"], "msg": "Not allowed: at most 9"}]}, {"seed"}),
+        ({"error": {"message": "Unrecognized request arguments supplied: min_p, top_k"}}, {"min_p", "top_k"}),
+        ({"error": {"message": "'temperature' is not supported.", "param": "temperature"}}, {"temperature"}),
+        ("unknown field `top_k`, expected one of `model`, `seed`, `temperature`", {"top_k"}),
+    ],
+)
+def test_what_is_left_out(client: Client, server: ScriptedServer, complaint: Any, left_out: set[str]) -> None:
+    """What a server calls unknown, and neither a value that is out of range nor words that it repeats. What does not
+    help is tried again the next time."""
+    server.script = refusing(400, complaint)
+    response = client.answer(server.url)
+    assert response.error and "Box refused the request (400), saying: " in response.error
+    first, *again = (set(asked.body) for asked in server.requests)
+    assert [first - each for each in again] == ([left_out] if left_out else [])
+    server.script = whole
+    assert told(client.answer(server.url)) == ServerFigures(12, 3, 4, 0.25, 0.5)
+    assert set(server.requests[-1].body) == first
 
 
 def refusing(status: int, body: object, **headers: str) -> Callable[[Exchange], None]:
@@ -122,6 +156,14 @@ def cut(exchange: Exchange) -> None:
 def silent(exchange: Exchange) -> None:
     hello(exchange)
     time.sleep(STALL_S * 3)
+
+
+def keeping_alive(exchange: Exchange) -> None:
+    hello(exchange)
+    for _ in range(20):
+        exchange.send(": ping\n\n")
+        time.sleep(STALL_S / 6)
+    exchange.close_connection = True
 
 
 def failing(exchange: Exchange) -> None:
@@ -156,12 +198,13 @@ TOO_LONG = {"error": {"code": "context_length_exceeded", "message": "maximum con
     [
         (refusing(401, f"no such key {KEY}"), "", "Box refused the key (401): check the value of the environment va"),
         (refusing(403, {}), "", "Box does not let the key in BOX_KEY use the model tiny (403)."),
-        (refusing(404, {}), "", "Box serves no model called tiny (404). It serves: large, <b>huge</b>."),
+        (refusing(404, {}), "", "Box serves no model called tiny (404). It serves: large, <b>…</b>."),
         (refusing(429, {"error": {"message": "Slow down."}}, Retry_After="20"), "", "wait 20 s, saying: Slow down."),
         (busy_for_10_min, "", "to wait 10 min."),
         (refusing(429, "soon"), "", "the quota is used up (429): try again later, saying: soon."),
         (refusing(503, "<html>busy</html>"), "", "Box failed (503). Try again later, or look into the server's log."),
         (refusing(500, {"detail": f"boom {KEY}"}), "", "Box failed (500), saying: boom …. Try again later"),
+        (refusing(418, [{"msg": "." * 290 + KEY}]), "", "…."),
         (refusing(418, [{"msg": "I am a teapot"}]), "", "refused the request (418), saying: I am a teapot."),
         (refusing(400, TOO_LONG), "", "too long for the endpoint Box, saying: maximum context length is 8 tokens. Sh"),
         (refusing(200, "<html>", Content_Type="text/html"), "", "is not what such a server says: check its address, h"),
@@ -170,6 +213,7 @@ TOO_LONG = {"error": {"code": "context_length_exceeded", "message": "maximum con
         (nonsense, "Hello", "is not what such a server says"),
         (cut, "Hello", "Box broke off in the middle of the answer; what had come by then is kept."),
         (silent, "Hello", "Box sent nothing for 0.3 s, so the connection was closed."),
+        (keeping_alive, "Hello", "Box sent nothing for 0.3 s, so the connection was closed."),
         (failing, "Hello", "Box reported a fault, saying: GPU fell off; key …."),
         (filtered, "Hello", "Box did not let the model finish (content_filter)."),
     ],
@@ -178,12 +222,61 @@ def test_what_a_server_does_wrong(
     client: Client, server: ScriptedServer, script: Callable[[Exchange], None], text: str, sentence: str
 ) -> None:
     """One sentence that names the endpoint, what had come of the text, a record, and never the key."""
-    server.script, server.models = script, ("large", "<b>huge</b>")
+    server.script, server.models = script, ("large", f"<b>{KEY}</b>")
     response = client.answer(server.url)
     assert response.error and sentence in response.error and "Box" in response.error and "\n" not in response.error
     assert response.finish_reason == ("context" if "too long for the endpoint" in response.error else "error")
     assert response.text == text and client.recorded == [response]
     assert KEY not in str(response)
+
+
+def test_a_model_that_thinks_first(client: Client, server: ScriptedServer) -> None:
+    """Its thoughts are not part of the text, but they are tokens, and a sign of life however long it thinks."""
+
+    def thinking(exchange: Exchange) -> None:
+        exchange.begin()
+        for _ in range(4):
+            exchange.data({"choices": [{"delta": {"reasoning_content": "hm "}}]})
+            time.sleep(STALL_S / 3)
+        exchange.piece("Yes.", finish="stop")
+        exchange.data({"choices": [], "usage": USAGE | {"completion_tokens": 5}})
+        exchange.end()
+
+    server.script = thinking
+    response = client.answer(server.url)
+    assert (response.text, response.error) == ("Yes.", None)
+    assert told(response) == ServerFigures(12, 5, 4)
+    assert response.decode_busy_s and response.decode_busy_s > STALL_S
+
+
+def test_a_server_that_never_ends(client: Client, server: ScriptedServer) -> None:
+    """One that writes on after the longest answer it may give, and one whose refusal has no end: both are left."""
+    left = threading.Event()
+
+    def endless(exchange: Exchange) -> None:
+        refuses = exchange.asked["max_tokens"] == 1
+        exchange.begin(400 if refuses else 200)
+        try:
+            for _ in range(2_000):
+                exchange.send("x" * 50_000) if refuses else exchange.piece("word ")
+        except OSError:
+            left.set()
+
+    server.script = endless
+    for max_tokens, sentence in ((5, "Box wrote on after the tokens it was allowed"), (1, "(400), saying: xxx")):
+        left.clear()
+        response = client.answer(server.url, max_tokens=max_tokens)
+        assert response.error and sentence in response.error and left.wait(5)
+        assert len(response.text) < 100 * max_tokens
+
+
+def test_a_fault_of_this_program(client: Client, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer ends with a sentence and is recorded, and the next one is not held up."""
+    with monkeypatch.context() as broken:
+        broken.setitem(sys.modules, "evaluation.endpoints.outcome", None)
+        response = client.answer(server.url)
+    assert response.error and "Box could not be asked" in response.error and client.recorded == [response]
+    assert not client.engine.busy and client.answer(server.url).text
 
 
 def test_a_server_that_cannot_be_reached(
@@ -211,9 +304,9 @@ def test_nobody_else_gets_the_key(client: Client, server: ScriptedServer) -> Non
     needed, none is sent, and above all not the user's token of the hub."""
     with ScriptedServer() as stranger:
         target = f"{stranger.url}/chat/completions"
-        server.script = lambda exchange: exchange.refuse(307, "", Location=f"{target}?token={KEY}")
+        server.script = lambda exchange: exchange.refuse(307, "", Location=f"{target}/{KEY}?token={KEY}")
         error = client.answer(server.url).error
-        assert error and f"elsewhere (307), to {target}. " in error and KEY not in error
+        assert error and f"elsewhere (307), to {target}/…. " in error and KEY not in error
         assert not stranger.requests
         assert probe(Endpoint("Open", stranger.url, "tiny")).fault is None
         assert client.answer(stranger.url, variable=None).text == "Hello big world."

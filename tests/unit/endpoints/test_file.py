@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.endpoints import Endpoint
+from evaluation.endpoints import Endpoint, EndpointModel
 from evaluation.endpoints.file import FILE, EndpointError, checked, read_endpoints, write_endpoints
 from evaluation.endpoints.found import endpoint_models
 
@@ -21,7 +21,17 @@ def test_what_is_written_comes_back(tmp_path: Path) -> None:
     assert read_endpoints(tmp_path / "new") == ((PLAIN, ODD), ())
     assert [path.name for path in (tmp_path / "new").iterdir()] == [FILE]
     assert PLAIN.url("models") == "http://gpu-box:8000/v1/models"
-    assert Endpoint("x", "http://box:1/", "m").url("models") == "http://box:1/v1/models"
+
+
+@pytest.mark.parametrize("address", ["http://Box", "HTTP://box:80/", "http://box/v1/", "http://box/chat/completions"])
+def test_one_server_is_one_host(address: str) -> None:
+    """However its address is written; another path or port is another server."""
+    given, *others = (
+        EndpointModel(checked(Endpoint("x", each, "m")), "x")
+        for each in (address, "http://box/v1", "http://box/v2", "http://box:81/v1", "https://box/v1")
+    )
+    assert given == others[0] and given.host.cpu == "box"
+    assert len({each.host.key for each in others}) == len({each.key for each in others}) == 4
 
 
 @pytest.mark.parametrize(
@@ -37,6 +47,7 @@ def test_what_is_written_comes_back(tmp_path: Path) -> None:
         ({"key_variable": f"sk-{SECRET}"}, "the name of an environment variable"),
         ({"key_variable": f"hf_abcdefgh{SECRET}"}, "the name of an environment variable"),
         ({"name": "BIG box"}, "Another endpoint is called"),
+        ({"base_url": "HTTP://GPU-box:8000", "model": PLAIN.model}, "Big box is the same model of the same server"),
         ({"name": "two\nlines"}, "on one line"),
         ({"model": " "}, "State what the server calls its model"),
     ],
@@ -71,7 +82,7 @@ def test_faults_in_the_file(tmp_path: Path, text: str, fault: str) -> None:
     """Each has a sentence that names the file; what is right beside it can be used, and is not written over."""
     (tmp_path / FILE).write_text(text)
     endpoints, faults = read_endpoints(tmp_path)
-    assert endpoints == ((Endpoint("A", "http://b", "m"),) if text.startswith(GOOD) else ())
+    assert endpoints == ((Endpoint("A", "http://b/v1", "m"),) if text.startswith(GOOD) else ())
     assert any(fault.replace(".at", "(at") in sentence for sentence in faults)
     assert all(str(tmp_path / FILE) in sentence and SECRET not in sentence for sentence in faults)
     with pytest.raises(EndpointError, match=fault):
@@ -81,7 +92,8 @@ def test_faults_in_the_file(tmp_path: Path, text: str, fault: str) -> None:
 
 def test_names_beside_other_models(tmp_path: Path) -> None:
     """A model that is here keeps its name; key and host of an endpoint do not depend on what it is called."""
-    write_endpoints(tmp_path, [PLAIN, Endpoint("Other", PLAIN.base_url, PLAIN.model)])
-    (first, other), faults = endpoint_models(tmp_path, ["Big box", "Big box (endpoint)"])
-    assert (first.name, other.name, faults) == ("Big box (endpoint 2)", "Other", ())
+    write_endpoints(tmp_path, [PLAIN])
+    ((first,), faults) = endpoint_models(tmp_path, ["Big box", "Big box (endpoint)"])
+    other = EndpointModel(Endpoint("Other", PLAIN.base_url, PLAIN.model), "Other")
+    assert (first.name, faults) == ("Big box (endpoint 2)", ())
     assert (first.key, first.host) == (other.key, other.host) and first.host.cpu == "gpu-box:8000"

@@ -46,7 +46,7 @@ def test_answers(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     recorded: list[Response] = []
     engines = Engines(recorded.append)
 
-    def ask(text: str, max_tokens: int = 16) -> Generation:
+    def ask(text: str, max_tokens: int = 8) -> Generation:
         sampling = Sampling(temperature=0.0, max_tokens=max_tokens)
         model = EndpointModel(endpoint, endpoint.name)
         return engines.submit(GenerationRequest(model, (Message("user", text),), sampling, date(2026, 11, 1)))
@@ -80,7 +80,7 @@ def test_answers(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_benchmark_beside_a_local_model(
-    endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    endpoint: Endpoint, tmp_path: Path, shared_cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Named like any other model, asked the same, and ranked under a host of its own, also when its records are
     Parquet; no answer loss, said beforehand. An endpoint that fails is given up after three failures in a row."""
@@ -94,7 +94,7 @@ def test_a_benchmark_beside_a_local_model(
         + "".join(f'{{"id": "{n}", "prompt": "Say {n}"}}\n' for n in range(3))
     )
     arguments = ["--models", "ant", "small", "broken", "--prompts", str(tmp_path / "mine.jsonl"), "--repeats", "1"]
-    assert main([*arguments, "--max-tokens", "8"]) == 0
+    assert main([*arguments, "--max-tokens", "4"]) == 0
     output = capsys.readouterr()
     assert "Of Small server, Broken no answer losses" in output.out and not output.err
     ((benchmark,), _) = benchmarks(results)
@@ -125,4 +125,4 @@ def test_a_benchmark_beside_a_local_model(
     assert tokens["Small server"].isna().all() and (tokens["Ant"] > 0).all()
 
     write_endpoints(models, [broken])
-    assert discover(models, results, tmp_path / "cache").endpoints[0].name == "Broken"
+    assert discover(models, results, shared_cache).endpoints[0].name == "Broken"
