@@ -21,8 +21,8 @@ def about(repository: "Repository", commit: "Commit | None", query: Mapping[str,
     """A repository at a commit, or, without one, as an entry of a list; ``expand`` asks for certain fields."""
     shown = commit or repository.commits[-1]
     fields = {
-        "author": repository.id.partition("/")[0], "sha": shown.sha, "lastModified": DATE, "createdAt": DATE,
-        "private": repository.private, "disabled": repository.disabled,
+        "author": repository.id.partition("/")[0], "sha": shown.sha, "lastModified": DATE,
+        "createdAt": repository.created_at, "private": repository.private, "disabled": repository.disabled,
         "gated": "manual" if repository.gated else False, "downloads": repository.downloads, "likes": repository.likes,
         "tags": tags(repository), "cardData": card_data(shown.files), "config": _config(shown.files),
         "siblings": [_sibling(path, content, "blobs" in query) for path, content in sorted(shown.files.items())],

@@ -182,10 +182,13 @@ class Handler(BaseHTTPRequestHandler):
             raise _Refusal(status, f'You don\'t have the rights to create a {kind} under the namespace "{owner}"')
         name = f"{owner}/{wanted['name']}"
         answer = {"name": name, "url": f"{self.server.url}/{'datasets/' if kind == 'dataset' else ''}{name}"}
-        if (kind, name) in self.server.repositories:
-            return self.send({**answer, "error": f"You already created this {kind} repo"}, 409)
         private = wanted.get("visibility") == "private" or wanted.get("private") is True
-        self.server.add(name, {".gitattributes": b"*.safetensors filter=lfs\n"}, kind, private)
+        with self.server.creation:
+            exists = (kind, name) in self.server.repositories
+            if not exists:
+                self.server.add(name, {".gitattributes": b"*.safetensors filter=lfs\n"}, kind, private)
+        if exists:
+            return self.send({**answer, "error": f"You already created this {kind} repo"}, 409)
         self.send(answer)
 
     def validate_yaml(self) -> None:

@@ -20,6 +20,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from urllib.request import getproxies
@@ -61,6 +62,10 @@ class Repository:
     """Taken down: it is known, but nothing of it is given. One that was removed is deleted from ``repositories``."""
     downloads: int = 0
     likes: int = 0
+    created_at: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}")
+    """Another one when it was deleted and made again."""
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+    """Commits come one after the other, as on the true hub."""
 
     @property
     def files(self) -> Mapping[str, bytes]:
@@ -68,12 +73,14 @@ class Repository:
 
     def commit(self, changes: Mapping[str, bytes | None], title: str, author: str | None = None) -> Commit:
         """Add and replace files; ``None`` deletes one."""
-        before = self.commits[-1] if self.commits else None
-        merged = {**(before.files if before else {}), **changes}
-        files = {path: content for path, content in merged.items() if content is not None}
-        seed = f"{before and before.sha} {title} {sorted((path, git_oid(files[path])) for path in files)}"
-        self.commits.append(Commit(hashlib.sha1(seed.encode()).hexdigest(), title, author, files))
-        return self.commits[-1]
+        with self.lock:
+            before = self.commits[-1] if self.commits else None
+            merged = {**(before.files if before else {}), **changes}
+            files = {path: content for path, content in merged.items() if content is not None}
+            seed = f"{before and before.sha} {title} {sorted((path, git_oid(files[path])) for path in files)}"
+            made = Commit(hashlib.sha1(seed.encode()).hexdigest(), title, author, files)
+            self.commits.append(made)
+            return made
 
     def at(self, revision: str) -> Commit | None:
         wanted = self.commits[-1].sha if revision == "main" else self.tags.get(revision, revision)
@@ -101,6 +108,8 @@ class HubServer(ThreadingHTTPServer):
         self.portal: str | None = None
         """A page with which everything is answered, as a network does that wants a login first."""
         self.connections: set[socket.socket] = set()
+        self.creation = threading.Lock()
+        """Of two who create a repository at the same time, one is told that it exists."""
 
     def add(
         self, repo_id: str, files: Mapping[str, bytes] | Path, kind: str = "model", private: bool = False,
@@ -109,8 +118,9 @@ class HubServer(ThreadingHTTPServer):
         """A repository with one commit, of these files or of everything in a folder."""
         if isinstance(files, Path):
             files = {str(path.relative_to(files)): path.read_bytes() for path in files.rglob("*") if path.is_file()}
-        repository = self.repositories[kind, repo_id] = Repository(repo_id, kind, private, gated, downloads=downloads)
+        repository = Repository(repo_id, kind, private, gated, downloads=downloads)
         repository.commit(files, "initial commit")
+        self.repositories[kind, repo_id] = repository
         return repository
 
     def use(self, monkeypatch: pytest.MonkeyPatch, home: Path) -> None:

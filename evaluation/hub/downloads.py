@@ -1,6 +1,6 @@
 """Downloads from the hub into the folder of models: seen, stopped, resumed, checked, and listed only when whole.
 
-    downloads = Downloads(models_dir)
+    downloads = Downloads(models_dir, cache_dir)
     download = downloads.start(repository, file)
     downloads.list()                  # also those that an earlier process left unfinished
 
@@ -22,13 +22,12 @@ from evaluation.hub import HubError
 from evaluation.hub.job import BUSY, Download, DownloadState, Job
 from evaluation.hub.origins import read_origin
 from evaluation.hub.peft import WEIGHTS, check_converter
-from evaluation.hub.places import check_room, download_id, target
+from evaluation.hub.places import check_free, check_room, download_id, target
 from evaluation.hub.repositories import HubFile, HubRepository
 from evaluation.hub.transfer import Wanted
 from evaluation.hub.unfinished import Unfinished, part_bytes, part_file, read_unfinished, write_unfinished
 from evaluation.models.discovery import DOWNLOADS_FOLDER
 from evaluation.models.files import Unusable, read_files
-from evaluation.settings import Settings
 from training.run_lock import hold, is_held, let_go
 from training.runlog import RunError, subfolders
 
@@ -45,23 +44,32 @@ NO_SUCH = "There is no such download: look its model up again, and download it a
 class Downloads:
     """All downloads of a folder of models. Thread-safe; several processes may have one on the same folder."""
 
-    def __init__(self, models_dir: Path) -> None:
+    def __init__(self, models_dir: Path, cache_dir: Path) -> None:
         self._models_dir = models_dir.absolute()
         self._folder = self._models_dir / DOWNLOADS_FOLDER
-        self._cache_dir = Settings.from_environment().cache_dir
+        self._cache_dir = cache_dir
         self._lock = threading.RLock()
         self._turns = threading.Semaphore(AT_A_TIME)
         self._jobs: dict[str, Job] = {}
 
     def start(self, repository: HubRepository, file: HubFile) -> Download:
         """Begin, or go on where an earlier try of the same file stopped. Raises ``HubError``: no room on the disk,
-        already here, no access, a path that leads out of the folder."""
+        already here, no access, a path that leads out of the folder, a file of one's own in its place."""
         if not repository.accessible:
             raise HubError(repository.why_not or f"The files of {repository.repo_id} may not be downloaded.")
         if file.kind == "unusable":
             raise HubError(file.reason or f"{file.path} is nothing that can be used here.")
         wanted = Wanted(repository.repo_id, repository.commit, file.path, file.size_bytes, file.sha256)
         return self._run(Unfinished(wanted, file.kind, repository.license, repository.base_model))
+
+    def replaced(self, repository: HubRepository, file: HubFile) -> str | None:
+        """What that download would take the place of, as a sentence; ``None`` when there is no other version here."""
+        with suppress(HubError):
+            place = target(self._models_dir, repository.repo_id, file.path, file.kind == "peft")
+            origin = read_origin(place)
+            if origin is not None and place.is_file() and origin.sha256 != file.sha256:
+                return f"Another version is here, {origin.file} of commit {origin.commit[:7]}; a download replaces it."
+        return None
 
     def list(self) -> builtins.list[Download]:
         """Running ones first; those that were done since this process began stay listed until ``forget``."""
@@ -95,11 +103,15 @@ class Downloads:
         with self._lock, _told(self._folder):
             self._refuse_stopping(id)
             self._jobs.pop(id, None)
-            if self._folder_of(id).is_dir():
-                shutil.rmtree(self._folder_of(id))
+            if (folder := self._folder_of(id)).is_dir():
+                lock = hold(folder)
+                try:
+                    shutil.rmtree(folder)
+                finally:
+                    let_go(lock)
 
     def wait(self, id: str, timeout_s: float | None = None) -> Download:
-        """Until it does not run any more. Raises ``TimeoutError``, and ``HubError`` when there is no such download."""
+        """Until it does not run any more, or for so long. Raises ``HubError`` when there is no such download."""
         ends = None if timeout_s is None else time.monotonic() + timeout_s
         last: Download | None = None
         while True:
@@ -109,11 +121,9 @@ class Downloads:
                 if last is None:
                     raise HubError(NO_SUCH)
                 return replace(last, state="done", done_bytes=last.size_bytes)  # another process has finished it
-            if found.state not in BUSY:
-                return found
             left_s = LOOK_S if ends is None else ends - time.monotonic()
-            if left_s <= 0:
-                raise TimeoutError(f"{found.file} is still being downloaded.")
+            if found.state not in BUSY or left_s <= 0:
+                return found
             last = found
             time.sleep(min(LOOK_S, left_s)) if job is None else job.join(min(LOOK_S, left_s))
 
@@ -131,6 +141,7 @@ class Downloads:
                 return job.snapshot()
             if self._is_here(place, wanted):
                 raise HubError(f"{file.path} of {file.repo_id} is here already, as {place}.")
+            check_free(place)
             self._refuse_stopping(id)
             with _told(self._models_dir):
                 folder.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import httpx
 from huggingface_hub import get_session, hf_hub_url
 from huggingface_hub.utils import build_hf_headers
 
@@ -32,7 +31,7 @@ class HubHeader:
 
 def read_header(repo_id: str, commit: str, path: str) -> HubHeader | None:
     """Of a file in a repository; ``None`` when it can't be had. Never raises because of the hub or the file."""
-    with suppress(*EXPECTED, httpx.HTTPError, OSError):
+    with suppress(*EXPECTED, OSError):
         head = _first_bytes(hf_hub_url(repo_id, path, revision=commit))
         if head is not None:
             return _understood(head)

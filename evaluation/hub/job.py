@@ -17,6 +17,7 @@ from evaluation.hub import HubError
 from evaluation.hub.origins import Origin, write_origin
 from evaluation.hub.part import Part
 from evaluation.hub.peft import CONFIG, convert
+from evaluation.hub.places import check_free, move
 from evaluation.hub.problems import EXPECTED, why
 from evaluation.hub.progress import Cancelled, Progress
 from evaluation.hub.transfer import described, fetch
@@ -27,6 +28,8 @@ from training.run_lock import let_go
 DownloadState = Literal["running", "checking", "converting", "interrupted", "failed", "done"]
 """``interrupted``: cancelled, or its process ended; ``resume`` goes on. ``failed``: see ``error``."""
 BUSY: tuple[DownloadState, ...] = ("running", "checking", "converting")
+NOTE_BYTES = 64 * 2**10
+"""More than the record of a download takes."""
 _FAULT = "A fault of this program ended the download; its log has the details. What was downloaded is kept: resume it."
 
 
@@ -133,8 +136,9 @@ class Job(threading.Thread):
         facts = read_files([path], self._cache_dir)[path]
         self.progress.check()
         if isinstance(facts, Unusable):
-            path.unlink()
-            self.progress.at(part_bytes(self._folder, self._unfinished.is_peft))
+            for each in (path, part_file(self._folder, self._unfinished.is_peft)):
+                each.unlink(missing_ok=True)
+            self.progress.at(0)
             file = self._unfinished.file
             raise HubError(f"{file.path} of {file.repo_id} cannot be used, so it was thrown away. {facts.reason}")
         return path
@@ -158,11 +162,9 @@ class Job(threading.Thread):
             file.repo_id, file.path, file.commit, file.sha256, self._unfinished.license, time.time(),
             self._unfinished.base_model,
         )  # fmt: skip
-        with path.open("rb") as content:
-            os.fsync(content.fileno())
-        self._target.parent.mkdir(parents=True, exist_ok=True)
+        check_free(self._target)
+        move(path, self._target)
         write_origin(self._target, origin)
-        os.replace(path, self._target)
         remember_as(path, self._target, self._cache_dir)
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -171,9 +173,16 @@ class Job(threading.Thread):
         write_unfinished(self._folder, unfinished)
 
     def _fail(self, sentence: str) -> None:
-        self._error, self._state = sentence, "failed"
+        noted = replace(self._unfinished, error=sentence)
         with suppress(OSError):
-            self._note(replace(self._unfinished, error=sentence))
+            try:
+                self._note(noted)
+            except OSError:  # on a full disk there is room for it where the part ends
+                path = part_file(self._folder, self._unfinished.is_peft)
+                os.truncate(path, max(0, path.stat().st_size - NOTE_BYTES))
+                self.progress.at(path.stat().st_size)
+                self._note(noted)
+        self._error, self._state = sentence, "failed"
 
 
 def _why_not_written(error: OSError, path: str) -> str:

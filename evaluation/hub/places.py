@@ -1,10 +1,13 @@
 """Where a file of the hub gets its place among the models, and whether there is room."""
 
+import errno
 import hashlib
+import os
 import shutil
 from pathlib import Path, PurePosixPath
 
 from evaluation.hub import HubError
+from evaluation.hub.origins import read_origin
 from evaluation.models.files import quoted
 from evaluation.sizes import shown_size
 
@@ -34,6 +37,34 @@ def target(models_dir: Path, repo_id: str, path: str, peft: bool) -> Path:
     return models_dir.joinpath(*owner_and_name, *parts)
 
 
+def check_free(place: Path) -> None:
+    """Raises ``HubError`` when something lies there that no download has put there."""
+    if os.path.lexists(place) and read_origin(place) is None:
+        raise HubError(
+            f"{place} is here already and does not come from the hub, so it is not replaced: give it another name, or "
+            "remove it."
+        )
+
+
+def move(path: Path, place: Path) -> None:
+    """There it is whole or not at all. Raises ``OSError``."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    _sync(path)
+    try:
+        os.replace(path, place)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        beside = place.with_name(f".{place.name}.part")  # an owner's folder may be a link to another disk
+        try:
+            shutil.copy2(path, beside)
+            _sync(beside)
+            os.replace(beside, place)
+        finally:
+            beside.unlink(missing_ok=True)
+        path.unlink()
+
+
 def check_room(models_dir: Path, what: str, needed_bytes: int, promised_bytes: int) -> None:
     """Raises ``HubError`` when the disk has too little left beside what was promised to others, and ``OSError``."""
     free = max(0, shutil.disk_usage(models_dir).free - promised_bytes)
@@ -42,6 +73,11 @@ def check_room(models_dir: Path, what: str, needed_bytes: int, promised_bytes: i
             f"{what} needs {shown_size(needed_bytes)} more on the disk, but only {shown_size(free)} is free where the "
             f"models lie, and {shown_size(RESERVE_BYTES)} of that stays in reserve: remove a model, or make room."
         )
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as content:
+        os.fsync(content.fileno())
 
 
 def _is_plain(name: str) -> bool:

@@ -20,8 +20,8 @@ EXPECTED = (
     HfHubHTTPError,
     EntryNotFoundError,
     OfflineModeIsEnabled,
-    httpx.TransportError,
-    httpx.TooManyRedirects,
+    httpx.RequestError,
+    httpx.InvalidURL,
     # An answer that is no JSON, or not what a hub says; also an address or a token that no request can carry.
     ValueError,
     TypeError,
@@ -56,9 +56,20 @@ def why(error: Exception, repo_id: str | None = None) -> str:
             return f"The hub at {host} does not answer: check the connection, and try again later."
         case UnicodeEncodeError() | httpx.LocalProtocolError():
             return f"The token of the hub has characters that no token has: {LOG_IN} anew."
-        case httpx.TransportError():
+        case httpx.TransportError() if not leads_nowhere(error):
             return f"The hub at {host} cannot be reached: connect and try again, or {_BY_HAND}."
     return f"What answers at {host} is not a hub: check the network's login page, proxy and HF_ENDPOINT."
+
+
+def leads_nowhere(error: Exception) -> bool:
+    """Whether an address is at fault, the hub's own or one that it redirects to."""
+    return isinstance(error, httpx.UnsupportedProtocol) or isinstance(error.__context__, httpx.InvalidURL)
+
+
+def asked_pause_s(error: HfHubHTTPError) -> float | None:
+    """So long the hub asks to wait; ``None`` when it does not say."""
+    asked = error.response.headers.get("Retry-After", "")
+    return float(asked) if asked.isdecimal() else None
 
 
 def gated(repo_id: str) -> str:
@@ -80,7 +91,7 @@ def page_url(repo_id: str) -> str:
 
 
 def _status(error: HfHubHTTPError, which: str, host: str) -> str:
-    status, headers = error.response.status_code, error.response.headers
+    status = error.response.status_code
     if status == 401:
         return f"The hub does not accept your token: {LOG_IN} anew."
     if status == 403 and get_token():
@@ -90,7 +101,7 @@ def _status(error: HfHubHTTPError, which: str, host: str) -> str:
     if status in (404, 410):
         return f"The hub does not have {which} any more: choose another repository."
     if status == 429:
-        wait = headers.get("Retry-After", "")
-        when = f"in {wait} s" if wait.isdecimal() else "in some minutes"
+        pause_s = asked_pause_s(error)
+        when = "in some minutes" if pause_s is None else f"in {pause_s:.0f} s"
         return f"The hub was asked too often from here: try again {when}."
     return f"The hub at {host} answers with the error {status}: try again later."

@@ -1,7 +1,8 @@
 """One file of the hub, written to disk piece by piece, and gone on with where it stopped.
 
-A connection that breaks is made again, and what came before is asked for no second time. The token goes to the hub
-alone: it redirects to other hosts, to which httpx sends no ``Authorization``.
+A connection that breaks is made again, and what came before is asked for no second time. The hub redirects to other
+hosts, to which httpx sends no ``Authorization``. Only what a file is (``HEAD``) is asked by huggingface_hub's own rule:
+there the token goes along to wherever else the hub's host name leads, and to huggingface.co.
 """
 
 import re
@@ -14,7 +15,7 @@ from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 
 from evaluation.hub import HubError
 from evaluation.hub.part import Part
-from evaluation.hub.problems import EXPECTED, why
+from evaluation.hub.problems import EXPECTED, asked_pause_s, leads_nowhere, why
 from evaluation.hub.progress import Progress
 
 TIMEOUT = httpx.Timeout(10.0, read=30.0)
@@ -148,10 +149,10 @@ def _pause_s(error: Exception | None) -> float | None:
     if error is None:
         return 0.0
     if isinstance(error, HfHubHTTPError):
-        status, asked = error.response.status_code, error.response.headers.get("Retry-After", "")
+        status = error.response.status_code
         if status in (408, 416, 429) or status >= 500:  # 416: what is served ends before what is described
-            pause_s = float(asked) if asked.isdecimal() else 0.0
+            pause_s = asked_pause_s(error) or 0.0
             return pause_s if pause_s <= LONGEST_PAUSE_S else None
         return None
-    hopeless = (httpx.LocalProtocolError, httpx.UnsupportedProtocol)
-    return 0.0 if isinstance(error, httpx.TransportError) and not isinstance(error, hopeless) else None
+    hopeless = leads_nowhere(error) or isinstance(error, httpx.LocalProtocolError)
+    return 0.0 if isinstance(error, httpx.TransportError) and not hopeless else None

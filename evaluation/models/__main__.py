@@ -7,15 +7,16 @@
 
 A model of the hub is meant by owner/name, by the address of its page, or by owner/name:file, where a quantization will
 do for the file. Ctrl-C keeps what was downloaded, and the same command goes on from there. One that is here is meant
-by its name, its key, its file, or a part of its name that no other has.
+by its name, its key, its file, or a part of its name that no other has; an unfinished download by owner/name:file.
 """
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from evaluation.hub import HubError
-from evaluation.hub.downloads import BUSY, Downloads
+from evaluation.hub.downloads import BUSY, Download, Downloads
 from evaluation.hub.repositories import search
 from evaluation.models import Catalog, discover
 from evaluation.models.adding import COMMAND, add
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             case "search":
                 return _search(" ".join(options.words))
             case "add":
-                return add(options.model, settings.models_dir, options.yes)
+                return add(options.model, _downloads(settings), options.yes, options.anyway)
             case _:
                 return _remove(settings, options.name, options.yes)
     except HubError as error:
@@ -56,7 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     searching.add_argument("words", nargs="+", metavar="WORD")
     adding = actions.add_parser("add", help="download a model or a LoRA adapter")
     adding.add_argument("model", metavar="ID|URL|ID:FILE")
-    removing = actions.add_parser("remove", help="delete a model's file, or an endpoint's entry")
+    adding.add_argument("--anyway", action="store_true", help="download also what can't run on this machine")
+    removing = actions.add_parser("remove", help="delete a model's file, an endpoint's entry or an unfinished download")
     removing.add_argument("name", metavar="NAME")
     for each in (adding, removing):
         each.add_argument("--yes", action="store_true", help="do not ask")
@@ -84,7 +86,7 @@ def _list(settings: Settings) -> int:
     print(table(head, rows, numbers=(2, 3, 4)))
     for title, lines in (
         ("Can't be used", [f"{item.path}: {item.reason}" for item in items if item.kind == "unusable"]),
-        ("Downloads", _unfinished(settings)),
+        ("Downloads", list(map(_told, _downloads(settings).list()))),
     ):
         if lines:
             print(f"\n{title}")
@@ -116,16 +118,24 @@ def _search(words: str) -> int:
 
 
 def _remove(settings: Settings, name: str, yes: bool) -> int:
+    downloads = _downloads(settings)
+    for download in downloads.list():
+        if name.casefold() == f"{download.repo_id}:{download.file}".casefold():
+            return _when_agreed([_told(download)], yes, partial(downloads.forget, download.id))
     item = _meant(name, inventory(_catalog(settings), settings.models_dir, {}))
     if item.why_kept:
         raise HubError(f"{item.name} can't be removed here. {item.why_kept}")
-    print(plain(f"{item.name}: {item.path or item.source}"))
-    if item.loss:
-        print(plain(item.loss))
+    lines = [f"{item.name}: {item.path or item.source}", *([item.loss] if item.loss else ())]
+    return _when_agreed(lines, yes, partial(remove, item, settings.models_dir))
+
+
+def _when_agreed(lines: Sequence[str], yes: bool, act: Callable[[], None]) -> int:
+    for line in lines:
+        print(plain(line))
     if not yes and not agreed("Remove it?"):
         print("Nothing was removed. With --yes it is not asked.")
         return 2
-    remove(item, settings.models_dir)
+    act()
     print("Removed.")
     return 0
 
@@ -149,12 +159,14 @@ def _catalog(settings: Settings) -> Catalog:
     return discover(settings.models_dir, settings.results_dir, settings.cache_dir, settings.published_dir)
 
 
-def _unfinished(settings: Settings) -> list[str]:
-    lines = []
-    for each in Downloads(settings.models_dir).list():
-        what = f"{each.repo_id}:{each.file}, {shown_size(each.done_bytes)} of {shown_size(each.size_bytes)}"
-        lines.append(f"{what}, {'running' if each.state in BUSY else each.state}. {each.error or ''}")
-    return lines
+def _downloads(settings: Settings) -> Downloads:
+    return Downloads(settings.models_dir, settings.cache_dir)
+
+
+def _told(download: Download) -> str:
+    share = f"{shown_size(download.done_bytes)} of {shown_size(download.size_bytes)}"
+    state = "running" if download.state in BUSY else download.state
+    return f"{download.repo_id}:{download.file}, {share}, {state}. {download.error or ''}"
 
 
 def _speed(item: Item) -> str | None:

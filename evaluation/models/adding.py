@@ -2,10 +2,9 @@
 
 import shlex
 import sys
-from pathlib import Path
 
 from evaluation.hub import HubError
-from evaluation.hub.downloads import BUSY, Download, Downloads
+from evaluation.hub.downloads import BUSY, Downloads
 from evaluation.hub.references import parse_reference
 from evaluation.hub.repositories import HubFile, HubRepository, chosen_file, fit, look_up
 from evaluation.models.terminal import Line, agreed, plain, table
@@ -15,8 +14,8 @@ COMMAND = "python -m evaluation.models"
 LOOK_S = 0.2
 
 
-def add(text: str, models_dir: Path, yes: bool) -> int:
-    """Returns the exit status. Raises ``HubError``."""
+def add(text: str, downloads: Downloads, yes: bool, anyway: bool) -> int:
+    """Returns the exit status; ``anyway`` takes what can't run here, too. Raises ``HubError``."""
     reference = parse_reference(text)
     if reference is None:
         raise HubError(
@@ -29,13 +28,16 @@ def add(text: str, models_dir: Path, yes: bool) -> int:
     if file is None and len(usable) != 1:
         return _list_files(repository, usable)
     file = file or usable[0]
-    _describe(repository, file)
+    judged = fit(repository, file)
+    _describe(repository, file, judged.sentence, downloads.replaced(repository, file))
     if not repository.accessible:
         raise HubError(repository.why_not or f"The files of {repository.repo_id} may not be downloaded.")
+    if judged.fits is False and not anyway:
+        raise HubError("It can't run on this machine, so it was not downloaded. With --anyway it is.")
     if not yes and not agreed("Download it?"):
         print("Nothing was downloaded. With --yes it is not asked.")
         return 2
-    return _download(Downloads(models_dir), repository, file)
+    return _download(downloads, repository, file)
 
 
 def _list_files(repository: HubRepository, usable: list[HubFile]) -> int:
@@ -50,7 +52,7 @@ def _list_files(repository: HubRepository, usable: list[HubFile]) -> int:
     return 2
 
 
-def _describe(repository: HubRepository, file: HubFile) -> None:
+def _describe(repository: HubRepository, file: HubFile, memory: str, replaced: str | None) -> None:
     kinds = {"adapter": "LoRA adapter", "peft": "LoRA adapter in PEFT's form, to be converted"}
     facts = {
         "Repository": f"{repository.repo_id} ({repository.page_url})",
@@ -58,7 +60,8 @@ def _describe(repository: HubRepository, file: HubFile) -> None:
         "License": " ".join(filter(None, (repository.license or "not stated", repository.license_url))),
         "Access": "gated: its owner asks for your consent on the page" if repository.gated else "open",
         "Made from": repository.base_model,
-        "Memory": fit(repository, file).sentence,
+        "Memory": memory,
+        "Note": replaced,
     }
     for name, fact in facts.items():
         if fact:
@@ -72,7 +75,7 @@ def _download(downloads: Downloads, repository: HubRepository, file: HubFile) ->
     try:
         while download.state in BUSY:
             line.tell(download)
-            download = _after(downloads, download.id)
+            download = downloads.wait(download.id, LOOK_S)
     except KeyboardInterrupt:
         downloads.cancel(download.id)
         line.close()
@@ -82,15 +85,10 @@ def _download(downloads: Downloads, repository: HubRepository, file: HubFile) ->
     if download.state == "done":
         print(f"{download.target} is ready.")
         return 0
-    print(plain(download.error or "The download was stopped.") + f"\n{resume}", file=sys.stderr)
+    print(plain(download.error or "The download was stopped."), file=sys.stderr)
+    if download.done_bytes:
+        print(resume, file=sys.stderr)
     return 1
-
-
-def _after(downloads: Downloads, id: str) -> Download:
-    try:
-        return downloads.wait(id, LOOK_S)
-    except TimeoutError:
-        return next(each for each in downloads.list() if each.id == id)
 
 
 def _command(repository: HubRepository, file: HubFile) -> str:

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from evaluation.models.names import printable
 from evaluation.settings import PROJECT_ROOT
 
 DOWNLOAD_AGAIN = "download or copy it again"
@@ -85,7 +86,7 @@ _KINDS: dict[str, type[ModelFacts] | type[AdapterFacts] | type[Unusable]] = {
 
 def quoted(text: str) -> str:
     """Text from a file, made fit for a sentence."""
-    return "".join(character if character.isprintable() else " " for character in text[:60]).strip()
+    return printable(text[:60])
 
 
 def to_json(facts: FileFacts) -> dict[str, Any]:

@@ -41,18 +41,18 @@ class Item:
     """A model, an adapter, an endpoint, or a file that can't be used."""
 
     kind: Kind
-    key: str | None
-    """Of the model it makes; ``None`` when unusable."""
     name: str
-    path: Path | None
-    quantization: str | None
-    size_bytes: int | None
-    """Of its file; an adapter's is that of the adapter alone."""
     source: str
     """Where it came from, in words: ``comes with the installation``, ``hub: owner/name``, ``training run r16``, ..."""
-    license: str | None
-    origin: Origin | None
-    measured: Measured | None
+    key: str | None = None
+    """Of the model it makes; ``None`` when unusable."""
+    path: Path | None = None
+    quantization: str | None = None
+    size_bytes: int | None = None
+    """Of its file; an adapter's is that of the adapter alone."""
+    license: str | None = None
+    origin: Origin | None = None
+    measured: Measured | None = None
     reason: str | None = None
     """Why it can't be used."""
     why_kept: str | None = None
@@ -165,7 +165,7 @@ def _adapter(model: ChatModel, adapter: Adapter, models_dir: Path) -> Item:
 
 
 def _endpoint(model: EndpointModel) -> Item:
-    return Item("endpoint", model.key, model.name, None, None, None, f"server: {model.host.cpu}", None, None, None)
+    return Item("endpoint", model.name, f"server: {model.host.cpu}", model.key)
 
 
 def _unusable(file: UnusableFile, models_dir: Path) -> Item:
@@ -181,16 +181,12 @@ def _of_file(kind: Kind, path: Path, models_dir: Path) -> Item:
     """What is known of any file."""
     origin = read_origin(path)
     return Item(
-        kind=kind,
-        key=None,
-        name=path.name,
+        kind,
+        path.name,
+        f"hub: {origin.repo_id}" if origin else "a file that was put here",
         path=path,
-        quantization=None,
-        size_bytes=None,
-        source=f"hub: {origin.repo_id}" if origin else "a file that was put here",
         license=origin.license if origin else None,
         origin=origin,
-        measured=None,
         why_kept=_why_kept(path, models_dir),
     )
 

@@ -1,6 +1,7 @@
 """Names of models as people write them, from what their files state."""
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,12 @@ _SAYS_NOTHING = {
     "adapter", "adapter model", "content", "ggml adapter model", "ggml model", "gguf", "lora", "model", "unsloth"
 }  # fmt: skip
 LONGEST_NAME = 60
+
+
+def printable(text: str) -> str:
+    """On one line, without marks that nobody sees and that turn around or hide the text beside them."""
+    seen = (character for character in text if unicodedata.category(character) != "Cf")
+    return " ".join("".join(character if character.isprintable() else " " for character in seen).split())
 
 
 def quantization_in(stem: str) -> str | None:
@@ -56,8 +63,7 @@ def _chat_words(name: str) -> set[str]:
 
 def _clean(text: str) -> str:
     last_part = re.split(r"[/\\]", text.strip())[-1].removesuffix(".gguf")
-    printable = "".join(character if character.isprintable() else " " for character in last_part)
-    words = re.split(r"[\s_-]+", _QUANTIZATION.sub("", printable))
+    words = re.split(r"[\s_-]+", _QUANTIZATION.sub("", printable(last_part)))
     return " ".join(_word(word) for word in words if word)[:LONGEST_NAME].strip()
 
 

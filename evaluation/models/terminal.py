@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 
 from evaluation.hub.job import Download
-from evaluation.sizes import shown_size
+from evaluation.sizes import duration, shown_size
 
 QUIET_S = 10.0
 """Between two lines of progress where they cannot be written over each other."""
@@ -38,14 +38,6 @@ def agreed(question: str) -> bool:
     except EOFError:
         print()
         return False
-
-
-def duration(seconds: float) -> str:
-    """``50 s``, ``12 min``, ``1 h 40 min``."""
-    minutes = round(seconds / 60)
-    if seconds < 90:
-        return f"{round(seconds)} s"
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 class Line:

@@ -542,7 +542,7 @@ def test_fine_tunes_are_called_as_their_runs(folders: Folders, monkeypatch: pyte
     starts = {"one": day, "two": day + 3600, "three": day + 3610, "lost": 1e30}
     for seed, (id, start) in enumerate(starts.items()):
         write_run(folders, base, "r16", id, seed=seed, started_at=start)
-    single = write_run(folders, base, "single\x00\n" + "x" * 100, "s", seed=4)
+    single = write_run(folders, base, "sing\u202ele\x00\n" + "x" * 100, "s", seed=4)
     damaged, newer = (write_run(folders, base, "x", id, seed=5 + n) for n, id in enumerate(["damaged", "newer"]))
     (damaged / "run.json").write_text("{")
     (newer / "run.json").write_text('{"format": 2}')
@@ -554,7 +554,7 @@ def test_fine_tunes_are_called_as_their_runs(folders: Folders, monkeypatch: pyte
         "r16 (2026-11-21 19:40) (three)",
         "r16 (2026-11-21 19:40) (two)",
         "r16 (lost)",
-        "single  " + "x" * 52,
+        "single " + "x" * 51,
     ]
     assert {model.ref.adapter_run for model in tuned} == {*starts, "s", "damaged", "newer"}
     monkeypatch.setattr(sys, "executable", "/nowhere/python")

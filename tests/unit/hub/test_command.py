@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.hub import transfer
+from evaluation.hub import fits, transfer
 from evaluation.models.__main__ import main
 from tests.gguf_files import CHAT_METADATA, CHAT_SHAPES, write_gguf
 from tests.hub_server import HubServer
@@ -95,6 +95,40 @@ def test_ctrl_c_keeps_what_came(hub: HubServer, tmp_path: Path, capsys: pytest.C
     ranges = [request.range for request in hub.requests if "/storage/" in request.path]
     assert ranges[-1] and ranges[-1].startswith("bytes=") and ranges[-1] != "bytes=0-"
     assert (tmp_path / "models" / "maker" / "Tiny-GGUF" / Q8).read_bytes() == tiny.files[Q8]
+
+
+def test_a_model_that_cannot_run_here_is_downloaded_only_for_who_insists(
+    hub: HubServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A yes is not enough, given in advance or not."""
+    monkeypatch.setattr(fits, "memory_limit_bytes", lambda: 100_000_000)
+    monkeypatch.setattr("builtins.input", lambda question: "y")
+    for yes in ((), ("--yes",)):
+        out = said(capsys, 1, "add", "maker/Tiny-GGUF:q4_k_m", *yes)
+        assert "Does not fit" in out and "--anyway" in out
+    assert not (tmp_path / "models").exists()
+    assert "is ready" in said(capsys, 0, "add", "maker/Tiny-GGUF:q4_k_m", "--anyway")
+
+
+def test_what_did_not_become_a_model(
+    hub: HubServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one that stopped it is said how to go on, and it can be dropped by its name in the list; of one that was
+    thrown away there is nothing to go on with. One that replaces an older version says so."""
+    tiny = hub.repositories["model", "maker/Tiny-GGUF"]
+    name, weights = f"maker/Tiny-GGUF:{Q4}", tiny.files[Q4]
+    tiny.served[Q4] = weights[:-1000]
+    assert "To go on from there" in said(capsys, 1, "add", name, "--yes")
+    assert "failed" in said(capsys, 0, "list")
+    monkeypatch.setattr("builtins.input", lambda question: "n")
+    assert "99%" in said(capsys, 2, "remove", name) and "Removed." in said(capsys, 0, "remove", name, "--yes")
+    assert "Downloads" not in said(capsys, 0, "list")
+    tiny.served[Q4] = weights[:-4] + bytes(4)
+    assert "thrown away" in (out := said(capsys, 1, "add", name, "--yes")) and "To go on" not in out
+    tiny.served.clear()
+    assert "replaces it" not in said(capsys, 0, "add", name, "--yes")
+    tiny.commit({Q4: weights[:-4] + bytes(4)}, "better weights")
+    assert "replaces it" in said(capsys, 0, "add", name, "--yes")
 
 
 def test_what_cannot_be_added_is_said_in_a_sentence(hub: HubServer, capsys: pytest.CaptureFixture[str]) -> None:

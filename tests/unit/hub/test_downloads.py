@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.hub import HubError, transfer
+from evaluation.hub import HubError, transfer, unfinished
 from evaluation.hub.downloads import Downloads
 from evaluation.hub.origins import read_origin
 from evaluation.hub.part import Part
 from evaluation.hub.references import Reference
 from evaluation.hub.repositories import HubFile, HubRepository, look_up
 from evaluation.models import Catalog, discover
-from tests.gguf_files import CHAT_SHAPES, write_gguf
+from tests.gguf_files import CHAT_SHAPES, write_gguf, write_lora_adapter
 from tests.hub_server import HubServer, Repository
 
 TOKEN = "hf_QwErTyUiOpAsDfGhJkLzXcVbNm"
@@ -53,8 +53,8 @@ def models(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def downloads(models: Path) -> Iterator[Downloads]:
-    made = Downloads(models)
+def downloads(models: Path, shared_cache: Path) -> Iterator[Downloads]:
+    made = Downloads(models, shared_cache)
     yield made
     for each in made.list():
         made.cancel(each.id)
@@ -111,7 +111,7 @@ def test_a_download_gets_its_place_when_it_is_whole(
         "maker/Tiny-GGUF", FILE, "mit", "maker/Base-1M", tiny.commits[0].sha, hashlib.sha256(content).hexdigest(),
     )  # fmt: skip
     assert not list((models / ".downloads").iterdir())
-    assert [each.state for each in downloads.list()] == ["done"] and Downloads(models).list() == []
+    assert [each.state for each in downloads.list()] == ["done"] and Downloads(models, shared_cache).list() == []
     downloads.forget(done.id)
     assert downloads.list() == [] and done.target.exists()
     by_host = {(each.host, each.token) for each in hub.requests if FILE in each.path}
@@ -120,8 +120,93 @@ def test_a_download_gets_its_place_when_it_is_whole(
         downloads.start(*seen(tiny))
 
 
+def test_an_adapter_is_matched_to_its_base(
+    hub: HubServer, downloads: Downloads, models: Path, tmp_path: Path, shared_cache: Path
+) -> None:
+    """A LoRA as GGUF, in a folder of its repository, gets its place in the same folder and is one model with its
+    base."""
+    models.mkdir()
+    lora = write_lora_adapter(tmp_path / "lora.gguf", write_gguf(models / "base.gguf"), rank=2)
+    card = b"---\nbase_model: maker/Base-1M\nlibrary_name: peft\n---\n"
+    repository = hub.add("other/loras", {"gguf/pirate-lora-f16.gguf": lora.read_bytes(), "README.md": card})
+    about, file = seen(repository, "gguf/pirate-lora-f16.gguf")
+    assert file.kind == "adapter"
+    done = downloads.wait(downloads.start(about, file).id, WAIT_S)
+    assert (done.state, done.target) == ("done", models / "other" / "loras" / "gguf" / "pirate-lora-f16.gguf")
+    adapters = [model.adapter for model in found(models, tmp_path, shared_cache).models if model.adapter]
+    assert [adapter.path for adapter in adapters] == [done.target]
+    origin = read_origin(done.target)
+    assert origin is not None and origin.base_model == "maker/Base-1M"
+
+
+def test_a_file_of_ones_own_is_not_replaced(
+    tiny: Repository, downloads: Downloads, models: Path, content: bytes
+) -> None:
+    """Neither before the download, which is refused, nor when it appeared meanwhile, which keeps what came."""
+    place = models / "maker" / "Tiny-GGUF" / FILE
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"my own")
+    assert downloads.replaced(*seen(tiny)) is None
+    with pytest.raises(HubError, match="not replaced"):
+        downloads.start(*seen(tiny))
+    assert downloads.list() == []
+    place.unlink()
+    tiny.pace_bytes_s = 1e6
+    id = downloads.start(*seen(tiny)).id
+    place.write_bytes(b"my own")
+    tiny.pace_bytes_s = None
+    refused = downloads.wait(id, WAIT_S)
+    assert refused.state == "failed" and refused.error is not None and "not replaced" in refused.error
+    assert refused.done_bytes == len(content) and place.read_bytes() == b"my own" and read_origin(place) is None
+    place.unlink()
+    downloads.resume(id)
+    assert downloads.wait(id, WAIT_S).target.read_bytes() == content
+
+
+def test_a_newer_version_replaces_the_older_and_says_so(tiny: Repository, downloads: Downloads, content: bytes) -> None:
+    """Only where the content is another one, not where only the words beside it are."""
+    assert downloads.replaced(*seen(tiny)) is None
+    done = downloads.wait(downloads.start(*seen(tiny)).id, WAIT_S)
+    tiny.commit({"README.md": b"better words"}, "words")
+    assert downloads.replaced(*seen(tiny)) is None
+    changed = content[:-4] + b"\1\2\3\4"
+    tiny.commit({FILE: changed}, "better weights")
+    sentence = downloads.replaced(*seen(tiny))
+    assert sentence is not None and tiny.commits[0].sha[:7] in sentence
+    assert downloads.wait(downloads.start(*seen(tiny)).id, WAIT_S).target.read_bytes() == changed
+    origin = read_origin(done.target)
+    assert origin is not None and origin.commit == tiny.commits[-1].sha
+
+
+def test_the_folder_of_an_owner_may_lie_on_another_disk(
+    tiny: Repository, downloads: Downloads, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a file cannot be moved it is copied beside its place; what fails leaves nothing there, no origin either."""
+    move = os.replace
+
+    def within_a_folder(old: str, new: str) -> None:
+        if os.path.dirname(old) != os.path.dirname(new):
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        move(old, new)
+
+    def until_full(old: Path, new: Path, **_: object) -> None:
+        Path(new).write_bytes(Path(old).read_bytes()[:1000])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "replace", within_a_folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copyfile", until_full)
+        failed = downloads.wait(downloads.start(*seen(tiny)).id, WAIT_S)
+    assert failed.error is not None and "disk is full" in failed.error
+    assert not list(failed.target.parent.iterdir())
+    downloads.resume(failed.id)
+    done = downloads.wait(failed.id, WAIT_S)
+    assert done.target.read_bytes() == content and read_origin(done.target)
+    assert len(list(done.target.parent.iterdir())) == 2
+
+
 def test_a_cancelled_one_is_resumed_by_another_process(
-    hub: HubServer, tiny: Repository, downloads: Downloads, models: Path, content: bytes
+    hub: HubServer, tiny: Repository, downloads: Downloads, models: Path, content: bytes, shared_cache: Path
 ) -> None:
     """Cancelling ends it within a second and keeps what came. After a restart it is listed as interrupted; resumed, it
     asks only for the rest."""
@@ -132,7 +217,7 @@ def test_a_cancelled_one_is_resumed_by_another_process(
     downloads.cancel(id)
     assert time.monotonic() - before < 1 and downloads.list()[0].state == "interrupted"
     tiny.pace_bytes_s = None
-    again = Downloads(models)
+    again = Downloads(models, shared_cache)
     (left,) = again.list()
     assert left.state == "interrupted" and 200_000 < left.done_bytes < len(content)
     hub.requests.clear()
@@ -141,21 +226,30 @@ def test_a_cancelled_one_is_resumed_by_another_process(
     assert storage_requests(hub) == [f"bytes={left.done_bytes}-"]
 
 
-def test_two_processes_never_write_the_same_part(tiny: Repository, downloads: Downloads, models: Path) -> None:
-    """Who else looks sees the other's download, and can neither stop nor drop nor double it."""
+def test_two_on_one_folder_never_write_the_same_part(
+    tiny: Repository, downloads: Downloads, models: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who else looks, as another process does, sees the other's download, and can neither stop nor drop nor double it;
+    nor can anybody go on with one that is just being dropped."""
     tiny.pace_bytes_s = 2e6
     id = downloads.start(*seen(tiny)).id
-    other = Downloads(models)
+    other = Downloads(models, shared_cache)
     until(lambda: other.list()[0].done_bytes > 100_000)
     assert other.list()[0].state == "running"
     for action in (other.cancel, other.forget, other.resume):
         with pytest.raises(HubError, match="another process"):
             action(id)
-    with pytest.raises(TimeoutError):
-        other.wait(id, 0.05)
-    assert downloads.list()[0].state == "running"
+    assert other.wait(id, 0.05).state == "running"
     downloads.cancel(id)
     assert other.wait(id, WAIT_S).state == "interrupted"
+    delete = shutil.rmtree
+
+    def resumed_meanwhile(folder: Path) -> None:
+        with pytest.raises(HubError, match="another process"):
+            downloads.resume(id)
+        delete(folder)
+
+    monkeypatch.setattr(shutil, "rmtree", resumed_meanwhile)
     other.forget(id)
     assert other.list() == []
 
@@ -228,28 +322,46 @@ def test_a_file_that_is_not_what_its_name_says_is_refused(
     assert downloads.list() == [] and not list((models / ".downloads").iterdir())
 
 
+def test_a_hub_that_leads_nowhere_is_not_asked_again(hub: HubServer, tiny: Repository, downloads: Downloads) -> None:
+    """It redirects to what is no address: no connection is at fault, so waiting would not help."""
+    hub.storage_url = "http://localhost:port"
+    failed = downloads.wait(downloads.start(*seen(tiny)).id, WAIT_S)
+    assert failed.error is not None and "is not a hub" in failed.error
+    assert [each.method for each in hub.requests if "/resolve/" in each.path] == ["HEAD"]
+
+
 def test_what_the_disk_says(
-    tiny: Repository, downloads: Downloads, models: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Repository, downloads: Downloads, models: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Too little room is told before the first byte. A disk that fills up meanwhile costs nothing of what came."""
+    """Too little room is told before the first byte. A disk that fills up meanwhile costs next to nothing of what came,
+    and another process can tell why it stopped."""
     room = shutil.disk_usage(models.parent)
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "disk_usage", lambda path: room._replace(free=10_000_000))
         with pytest.raises(HubError, match=r"needs 1.9 MB more on the disk, but only 10 MB is free"):
             downloads.start(*seen(tiny))
     assert downloads.list() == [] and not list((models / ".downloads").iterdir())
-    append = Part.append
+    append, write_whole, room_bytes = Part.append, unfinished.write_whole, 1_100_000
 
     def append_until_full(part: Part, block: bytes) -> None:
-        if part.size_bytes > 1_000_000:
+        append(part, block[: room_bytes - part.size_bytes])
+        if part.size_bytes == room_bytes:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        append(part, block)
+
+    def write_if_there_is_room(path: Path, written: bytes) -> None:
+        if path.with_name(unfinished.PART).stat().st_size + len(written) > room_bytes:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write_whole(path, written)
 
     with monkeypatch.context() as patch:
         patch.setattr(Part, "append", append_until_full)
-        full = downloads.wait(downloads.start(*seen(tiny)).id, WAIT_S)
-    assert full.state == "failed" and full.error is not None and "disk is full" in full.error
-    assert full.done_bytes > 1_000_000
+        started = downloads.start(*seen(tiny))
+        patch.setattr(unfinished, "write_whole", write_if_there_is_room)
+        until(lambda: downloads.list()[0].state == "failed")
+        full = downloads.wait(started.id, WAIT_S)
+    assert full.error is not None and "disk is full" in full.error
+    (left,) = Downloads(models, shared_cache).list()
+    assert (left.state, left.error) == ("failed", full.error) and left.done_bytes > 1_000_000
 
 
 def test_what_was_taken_down_meanwhile(hub: HubServer, tiny: Repository, downloads: Downloads) -> None:

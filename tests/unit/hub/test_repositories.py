@@ -15,6 +15,7 @@ from evaluation.hub import HubError, fits, header, repositories
 from evaluation.hub.references import Reference
 from evaluation.hub.repositories import HubRepository, chosen_file, fit, look_up, search
 from tests import hub_protocol
+from tests.hub_protocol import Handler
 from tests.hub_server import HubServer
 
 CARD = b"""---
@@ -193,6 +194,15 @@ def test_every_way_to_fail_has_its_sentence(tiny_hub: HubServer, monkeypatch: py
     assert "is not a hub" in told()
     with pytest.raises(HubError, match="is not a hub"):
         search("tiny")
+    tiny_hub.portal = None
+    start = Handler._start
+    with monkeypatch.context() as patch:
+        zipped = {"Content-Encoding": "gzip"}  # it is not
+        patch.setattr(Handler, "_start", lambda asked, status, own, length: start(asked, status, own | zipped, length))
+        assert "is not a hub" in told()
+    with monkeypatch.context() as patch:
+        patch.setattr(constants, "ENDPOINT", "http://localhost:port")
+        assert "is not a hub" in told() and "HF_ENDPOINT" in told()
     tiny_hub.stop()
     assert "cannot be reached" in told()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
