@@ -32,7 +32,7 @@ COPY dashboard dashboard
 RUN python -m compileall -q .
 # Code and packages belong to root. What is written goes into the user's home, or onto a volume at /data.
 USER user
-ENV PATH=/venv/bin:$PATH HOME=/home/user PYTHONUNBUFFERED=1
+ENV PATH=/venv/bin:$PATH HOME=/home/user PYTHONUNBUFFERED=1 HF_HUB_DISABLE_PROGRESS_BARS=1
 ENV CACHE_DIR=/home/user/.cache/finetune-arena HF_HOME=/home/user/.cache/huggingface XDG_CACHE_HOME=/home/user/.cache
 EXPOSE 8501
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \

@@ -5,8 +5,9 @@
 
 A file counts as closed when nothing was added to it for an hour. Each becomes a Parquet file of the same name, is
 compared with it record by record, and is only then removed. Files with anything that a Parquet file would not hold
-(torn or foreign lines, records of a newer version, fields that this version does not know) stay as they are. Whenever
-this is stopped, no record is lost and none counts twice; started again, it goes on.
+(torn or foreign lines, records of a newer version, fields that this version does not know) stay as they are, and so do
+those that came from a data set of the hub: their machine may go on with them. Whenever this is stopped, no record is
+lost and none counts twice; started again, it goes on.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from typing import Any
 
 import duckdb
 
-from evaluation.record_folder import hold
+from evaluation.record_folder import hold, is_fetched
 from evaluation.record_json import read_json_line, to_json_line
 from evaluation.record_parquet import json_rows
 from evaluation.record_source import column_kinds, relation
@@ -51,11 +52,13 @@ class Compacted:
     """A sentence for each file that could not be turned."""
     in_use: int
     """Files that something was added to recently."""
+    fetched: int
+    """Files that another machine may still add to."""
 
 
 def compact(folder: Path, older_than_s: float = 3600) -> Compacted:
     """Turn the closed files of a folder of responses into Parquet."""
-    files = before = after = in_use = 0
+    files = before = after = in_use = fetched = 0
     left_alone = []
     for part in folder.glob(f"*{PART}"):
         if _age_s(part) > older_than_s:
@@ -63,7 +66,9 @@ def compact(folder: Path, older_than_s: float = 3600) -> Compacted:
     for path in sorted(folder.glob("*.jsonl")):
         try:
             size = path.stat().st_size
-            if _age_s(path) <= older_than_s:
+            if is_fetched(path):
+                fetched += 1
+            elif _age_s(path) <= older_than_s:
                 in_use += 1
             elif size:
                 after += compact_file(path)
@@ -72,7 +77,7 @@ def compact(folder: Path, older_than_s: float = 3600) -> Compacted:
         except (LeftAloneError, OSError, duckdb.Error) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             left_alone.append(f"{path.name} stays as it is: {reason}")
-    return Compacted(files, before, after, tuple(left_alone), in_use)
+    return Compacted(files, before, after, tuple(left_alone), in_use, fetched)
 
 
 def compact_file(path: Path) -> int:
@@ -189,6 +194,10 @@ def main() -> None:
     print(f"{_megabytes(done.bytes_after)}, {_megabytes(done.bytes_before - done.bytes_after)} saved.")
     if done.in_use:
         print(f"{done.in_use:,} were written to in the last {args.older_than:g} minutes and stay as they are for now.")
+    if done.fetched:
+        print(
+            f"{done.fetched:,} came from a data set, and another machine may still add to them: they stay as they are."
+        )
     for sentence in done.left_alone:
         print(sentence)
 

@@ -8,6 +8,7 @@ import errno
 import fcntl
 import glob
 import os
+import stat
 import threading
 import uuid
 from collections.abc import Iterable, Iterator
@@ -25,6 +26,8 @@ from training.runlog import append_whole
 
 FILE_BYTES = 2**20
 """A larger file is closed and another one begun: who copies what has changed would copy all of it again and again."""
+FETCHED = 0o444
+"""Mode of a file that came from another machine, which may go on with it: here it is read only."""
 
 
 class StoreError(Exception):
@@ -107,6 +110,11 @@ def hold(descriptor: int, lock: int) -> None:
     """Lock an open file until it is closed, where the file system knows locks."""
     with suppress(OSError):
         fcntl.flock(descriptor, lock)
+
+
+def is_fetched(path: Path) -> bool:
+    """Whether only another machine adds to it. Raises ``OSError``."""
+    return not path.stat().st_mode & stat.S_IWUSR
 
 
 def read_records(kind: type[Record], folders: Iterable[Path]) -> tuple[list[Record], list[Problem]]:

@@ -3,7 +3,6 @@
 The models are those of this installation, with the fine-tunes that come along; what they answer here is not kept.
 """
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +50,19 @@ def open_training(page: Page, url: str) -> None:
     expect(page.get_by_role("heading", name="Compare")).to_be_visible(timeout=ANSWER_TIMEOUT_MS)
 
 
+def open_models(page: Page, url: str) -> None:
+    """What is here."""
+    page.goto(f"{url}/models")
+    expect(page.get_by_text("SmolLM2 135M Instruct + r32").first).to_be_visible(timeout=ANSWER_TIMEOUT_MS)
+
+
+def open_hub(page: Page, url: str) -> None:
+    """What there is to begin with."""
+    open_models(page, url)
+    page.get_by_role("tab", name="From the hub").click()
+    expect(page.get_by_text("Llama 3.2 3B Instruct").first).to_be_visible(timeout=ANSWER_TIMEOUT_MS)
+
+
 @dataclass(frozen=True)
 class View:
     """A browser window to look through, and what is opened in it."""
@@ -75,6 +87,8 @@ VIEWS = (
     View("training-light", 1440, 900, "light", open_training, 1_950),
     View("training-dark", 1440, 900, "dark", open_training, 1_950),
     View("training-phone", PHONE_WIDTH, 844, "light", open_training),
+    View("models-light", 1440, 900, "light", open_models),
+    View("models-hub-light", 1440, 900, "light", open_hub),
 )
 
 
@@ -102,9 +116,8 @@ def main() -> None:
     """Take all pictures, those of the arena each of a new conversation."""
     PICTURES.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as folder, chromium() as browser:
-        results = Path(folder) / "results"
-        shutil.copytree(PROJECT_ROOT / "results" / "published", results / "published")
-        with live_app(Path(folder), RESULTS_DIR=str(results)) as app:
+        own = {name: str(Path(folder) / name) for name in ("RESULTS_DIR", "MODELS_DIR")}
+        with live_app(Path(folder), **own) as app:
             for view in VIEWS:
                 print(take(browser, view, app.url).relative_to(PROJECT_ROOT))
 

@@ -14,6 +14,7 @@ import re
 import secrets
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from scripts.image.dockerfile import DockerfileError
 from scripts.space_errors import SpaceError, explained
 from scripts.space_files import FilesError, SpaceFiles, space_files, told
 from scripts.space_run import Say, say_where, wait, wake
-from scripts.start_space import VOLUME
+from scripts.start_space import LOST, VOLUME
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 MARK, NEW_SPACE = "scripts/start_space.py", {".gitattributes", "README.md"}
@@ -63,7 +64,11 @@ def publish(wish: Wish, files: SpaceFiles, say: Say = print, poll_s: float = 2.0
         new, commit = _upload(api, wish.space, files, say)
         wake(api, wish.space, new, say)
         wait(api, wish.space, commit, say, poll_s)
-        say_where(api, wish.space, say)
+        if LOST in say_where(api, wish.space, say) and wish.storage:
+            raise SpaceError(
+                f"The Space runs, but it can't keep its records in {wish.storage}: they {LOST}. Its log says why. "
+                "A data set needs no volume: --storage datasets/user/name --secret HF_TOKEN."
+            )
 
 
 def _secrets(wish: Wish) -> dict[str, str]:
@@ -97,10 +102,17 @@ def _existing(api: HfApi, wish: Wish) -> SpaceInfo | None:
 
 
 def _check_storage(api: HfApi, wish: Wish, existing: SpaceInfo | None, given: dict[str, str]) -> None:
-    """A data set takes records only from a Space that has a token; better told before anything is made."""
-    if wish.storage is None or wish.storage.startswith("buckets/") or "HF_TOKEN" in given:
+    """A data set takes records only while it is private, from a Space with a token; told before anything is made."""
+    if wish.storage is None or wish.storage.startswith("buckets/"):
         return
-    if existing is None or "HF_TOKEN" not in api.get_space_secrets(wish.space):
+    name = wish.storage.removeprefix("datasets/")
+    with suppress(RepositoryNotFoundError):
+        if not api.dataset_info(name).private:
+            raise SpaceError(
+                f"The data set {name} is public, and the app puts no conversations where everybody can read them: make "
+                "it private in its settings on the hub, or name another one."
+            )
+    if "HF_TOKEN" not in given and (existing is None or "HF_TOKEN" not in api.get_space_secrets(wish.space)):
         raise SpaceError(
             f"To write to {wish.storage}, the Space needs a token as its secret HF_TOKEN. Make one at "
             "https://huggingface.co/settings/tokens that may write to this data set only, `export HF_TOKEN=...`, "
@@ -135,8 +147,6 @@ def _attach(api: HfApi, wish: Wish, say: Say) -> None:
     kind, _, name = wish.storage.partition("/")
     if kind == "datasets":
         api.create_repo(name, repo_type="dataset", private=True, exist_ok=True)
-        if not api.dataset_info(name).private:
-            say(f"Note that the data set {name} is public: everybody can read the conversations that go there.")
         return
     api.create_bucket(name, private=True, exist_ok=True)
     mounted = api.get_space_runtime(wish.space).volumes or []

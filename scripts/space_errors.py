@@ -31,6 +31,9 @@ def explained(space: str) -> Iterator[None]:
             f"The hub can't be reached ({type(error).__name__}). Check the connection and run the same command again: "
             "it goes on where this one ended."
         ) from error
+    except (OSError, RuntimeError, ValueError) as error:  # of a single file, for example
+        reason = " ".join(str(error).split())
+        raise SpaceError(f"It broke off. {reason} Run the same command again: it goes on where it ended.") from error
 
 
 def _refused(space: str, error: HfHubHTTPError) -> str:
@@ -42,7 +45,7 @@ def _refused(space: str, error: HfHubHTTPError) -> str:
         return (
             f"Your plan on the hub does not allow the Space {space}: one that runs a program needs a paid plan, see "
             "https://huggingface.co/pricing. Without one, share a report, which a free static Space shows: "
-            f"`python -m evaluation.report --push {space}-report`. {said}".rstrip()
+            f"`python -m evaluation.report report.html --push {space}-report`. {said}".rstrip()
         )
     if status in (403, 404):
         owner = space.partition("/")[0]

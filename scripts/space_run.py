@@ -56,13 +56,15 @@ def _failure(api: HfApi, space: str, stage: str, runtime: SpaceRuntime) -> str:
     return f"The Space does not run ({what}). The last it said:{log}\nAll of it: {_page(api, space)}"
 
 
-def say_where(api: HfApi, space: str, say: Say) -> None:
-    """The addresses, and what the Space itself says of where its records go."""
-    if said := [line.removeprefix(SAYS) for line in _log(api, space) if line.startswith(SAYS)]:
+def say_where(api: HfApi, space: str, say: Say) -> str:
+    """The addresses. Returns what the Space itself says of where its records go, as far as the hub gives its log."""
+    said = [line.removeprefix(SAYS) for line in _log(api, space) if line.startswith(SAYS)]
+    if said:
         say(f"The Space says: {said[-1]}")
     say(f"It runs: {_page(api, space)}")
     if host := api.space_info(space).host:
         say(f"By itself, which is also where to sign in: {host}")
+    return said[-1] if said else ""
 
 
 def _log(api: HfApi, space: str, build: bool = False) -> list[str]:

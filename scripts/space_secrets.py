@@ -18,14 +18,18 @@ from pathlib import Path
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_PATH = PROJECT_ROOT / ".streamlit" / "secrets.toml"
 NEEDED = ("OAUTH_CLIENT_ID", "OAUTH_CLIENT_SECRET", "OPENID_PROVIDER_URL", "SPACE_HOST")
-PRIVATE = ("0", "false", "no")
 SCOPES = ("openid", "profile")
 """What tells the name. A Space may ask for more on its own account, which is nothing to an owner who signs in."""
 
 
+def is_private(environment: Mapping[str, str]) -> bool:
+    """Whether all visitors are owners; a Space is public unless it says otherwise."""
+    return environment.get("PUBLIC", "").lower() in ("0", "false", "no")
+
+
 def as_toml(environment: Mapping[str, str]) -> str | None:
     """The section ``[auth]``; ``None`` when the environment is not that of a Space where people can sign in."""
-    if environment.get("PUBLIC", "").lower() in PRIVATE or not all(environment.get(name) for name in NEEDED):
+    if is_private(environment) or not all(environment.get(name) for name in NEEDED):
         return None
     provider = environment["OPENID_PROVIDER_URL"].rstrip("/")
     values = {

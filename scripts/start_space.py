@@ -11,12 +11,18 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+
+from scripts.space_secrets import is_private
 
 VOLUME = Path("/data")
 PORT = 8501
+UPLOAD_MB = "20"
+"""Of one file; it is held in memory, and the machine is small."""
 SAYS = "Finetune Arena: "
 """Begins each line for the log, so that `make space` finds them there."""
+LOST = "are lost at a restart"
 
 
 def main() -> None:
@@ -45,7 +51,7 @@ def choose_folders(environment: Mapping[str, str], volume: Path) -> tuple[dict[s
     elif Path(results).is_relative_to(volume) and on_volume:
         sentence += f", on the volume at {volume}."
     else:
-        sentence += " and are lost at a restart: set RESULTS_DATASET, or mount a volume at /data that can be written."
+        sentence += f" and {LOST}: set RESULTS_DATASET, or mount a volume at /data that can be written."
     if reason:
         sentence += f" The volume at {volume} is not used: user {os.getuid()} cannot write there ({reason})."
     return folders, sentence
@@ -53,24 +59,32 @@ def choose_folders(environment: Mapping[str, str], volume: Path) -> tuple[dict[s
 
 def why_not_written(folder: Path) -> str | None:
     """Why records can't be kept there; ``None`` when they can. Tried as records are written: one line after another,
-    the file opened for each, which some network file systems refuse the second time."""
+    the file opened for each and looked at, which some network file systems refuse the second time."""
     probe = folder / f".probe-{uuid.uuid4().hex}"
     try:
         for _ in range(2):
-            with probe.open("ab") as file:
-                file.write(b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-        probe.unlink()
+            descriptor = os.open(probe, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+            try:
+                os.write(descriptor, b"\n")
+                os.fsync(descriptor)
+                os.pread(descriptor, 1, 0)
+            finally:
+                os.close(descriptor)
     except OSError as error:
         return error.strerror or str(error)
+    finally:
+        with suppress(OSError):
+            probe.unlink()
     return None
 
 
 def server_options(environment: Mapping[str, str]) -> list[str]:
     """Options of ``streamlit run``. Within the page of a Space the app is in a frame, under another address."""
     options = ["--server.address", "0.0.0.0", "--server.port", str(PORT)]
-    if "SPACE_ID" in environment:  # only there, because such a cookie wants https
+    options += ["--server.maxUploadSize", environment.get("STREAMLIT_SERVER_MAX_UPLOAD_SIZE") or UPLOAD_MB]
+    if "SPACE_ID" in environment and is_private(environment):  # nobody signs in, and the frame may get no cookie
+        options += ["--server.enableXsrfProtection", "false"]
+    elif "SPACE_ID" in environment:  # only there, because such a cookie wants https
         options += ["--server.xsrfCookieSameSite", "none"]
     if host := environment.get("SPACE_HOST"):
         options += ["--server.corsAllowedOrigins", f"https://{host}"]

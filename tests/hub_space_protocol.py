@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from tests.hub_about import card_data, tags
 from tests.hub_protocol import Handler, Request, _Refusal
 from tests.hub_server import HubServer
 
@@ -88,7 +89,8 @@ class SpaceHandler(Handler):
         commit = repository.commits[-1]
         self.send(
             {
-                "_id": "0", "id": id, "sha": commit.sha, "private": repository.private, "sdk": space.sdk, "tags": [],
+                "_id": "0", "id": id, "sha": commit.sha, "private": repository.private, "sdk": space.sdk,
+                "tags": tags(repository), "cardData": card_data(commit.files),
                 "host": f"https://{id.replace('/', '-')}.hf.space", "likes": 0,
                 "siblings": [{"rfilename": path} for path in commit.files],
             }

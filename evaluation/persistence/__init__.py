@@ -55,7 +55,7 @@ class Persistence:
 
     def __init__(self, results_dir: Path, dataset: str) -> None:
         self._dataset = dataset
-        self._asked, self._started, self._closing, self._tried = (threading.Event() for _ in range(4))
+        self._asked, self._started, self._tried, self._closing, self._closed = (threading.Event() for _ in range(5))
         self._lock = _RecordLock(self._asked)
         self._files = KeptFiles(results_dir)
         self._scheduler: RecordScheduler | None = None
@@ -90,6 +90,7 @@ class Persistence:
         self._asked.set()
         if self._thread.is_alive():
             self._thread.join(LAST_PUSH_S)
+        self._closed.set()
         if self._scheduler:
             self._scheduler.stop()
 
@@ -110,8 +111,7 @@ class Persistence:
                 self._asked.wait()
                 self._closing.wait(PUSH_DELAY_S)
                 self._closing.wait(self._budget.wait_s())
-        if self._try():
-            time.sleep(1)
+        if self._try() and not self._closed.wait(1):
             self._try()
 
     def _try(self) -> float:
@@ -130,7 +130,7 @@ class Persistence:
     def _bring_back(self) -> None:
         if self._scheduler is None:
             self._scheduler = RecordScheduler(
-                self._dataset, self._files, self._lock.plain, self._asked.set, self._committed
+                self._dataset, self._files, self._lock.plain, self._closing, self._asked.set, self._committed
             )
         if not self._scheduler.restored:
             self._scheduler.restore()

@@ -12,6 +12,7 @@ from huggingface_hub.errors import (
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
 )
+from huggingface_hub.utils import parse_ratelimit_headers
 
 from evaluation.persistence.scheduler import PublicDatasetError
 
@@ -25,12 +26,13 @@ def fault_sentence(error: Exception, dataset: str) -> str:
 
 
 def retry_after_s(error: Exception, failures: int) -> float:
-    """Seconds to wait after so many failures in a row; as long as the hub asks for, if it does."""
-    error = _cause(error)
+    """Seconds to wait after so many failures in a row; when the hub is asked too often, as long as it says."""
+    error, wait_s = _cause(error), FIRST_RETRY_S * 2.0 ** (failures - 1)
     if isinstance(error, HfHubHTTPError) and error.response.status_code == 429:
-        asked = error.response.headers.get("Retry-After", "")
-        return max(float(asked), FIRST_RETRY_S) if asked.isdecimal() else LONGEST_RETRY_S
-    return min(FIRST_RETRY_S * 2.0 ** (failures - 1), LONGEST_RETRY_S)
+        headers = error.response.headers
+        limit, asked = parse_ratelimit_headers(headers), headers.get("Retry-After", "")
+        wait_s = limit.reset_in_seconds if limit else float(asked) if asked.isdecimal() else LONGEST_RETRY_S
+    return max(FIRST_RETRY_S, min(wait_s, LONGEST_RETRY_S))
 
 
 def _what(error: Exception, dataset: str) -> str:

@@ -1,27 +1,40 @@
 """Which files of a folder of results are kept in a data set, and which of them are known to be there.
 
 Changes are told by size, inode and time stamp being different, never by one time being later: clocks may be wrong.
+Whether a file is another machine's is told by its being read-only: text is, when it was fetched, and who changes it
+here replaces it by a file that is not.
 """
 
+import hashlib
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub.hf_api import RepoFile
-from huggingface_hub.utils.sha import git_hash, sha_fileobj
 
-_RECORDS = ("responses", "losses", "votes")
-_PLACES = (*(f"{folder}/*" for folder in _RECORDS), "benchmarks/*/*", "runs/*/*", "runs/*/adapter/*")
-_KEPT = re.compile(
-    r"(responses|losses|votes)/[^/.][^/]*\.(jsonl|parquet)"
-    r"|benchmarks/[^/.][^/]*/(benchmark|progress)\.json"
-    r"|runs/[^/.][^/]*/(run\.json|log\.jsonl|adapter\.gguf|adapter/[^/.][^/]*)"
+from evaluation.record_folder import FETCHED, is_fetched
+
+_LINES = ("responses/*.jsonl", "losses/*.jsonl", "votes/*.jsonl")
+"""Records: these files only ever grow."""
+_PLACES = (
+    *_LINES,
+    *("responses/*.parquet", "losses/*.parquet", "votes/*.parquet"),
+    *("benchmarks/*/benchmark.json", "benchmarks/*/progress.json"),
+    *("runs/*/run.json", "runs/*/log.jsonl", "runs/*/adapter.gguf", "runs/*/adapter/*"),
 )
 """Not the checkpoints and merged models, which are large and can be made again, nor what is hidden or half-written."""
+_TEXT = (".json", ".jsonl")
+
+
+def _name(places: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(re.escape(place).replace(r"\*", "[^/.][^/]*") for place in places))
+
+
+_IS_KEPT, _GROWS = _name(_PLACES), _name(_LINES)
 
 
 @dataclass(frozen=True)
@@ -47,15 +60,14 @@ class ChangedFile:
 
     @property
     def is_text(self) -> bool:
-        return self.path.suffix in (".jsonl", ".json")
+        return self.path.suffix in _TEXT
 
     def content(self) -> bytes | Path:
         """What to push: of lines the whole ones, of what may be large the path. Raises ``OSError``."""
         if not self.is_text:
             return self.path
-        with self.path.open("rb") as file:
-            content = file.read(self.state.size)
-        return content[: content.rfind(b"\n") + 1] if self.path.suffix == ".jsonl" else content
+        content = self.path.read_bytes()
+        return content[: content.rfind(b"\n", 0, self.state.size) + 1] if self.path.suffix == ".jsonl" else content
 
 
 class KeptFiles:
@@ -80,19 +92,14 @@ class KeptFiles:
         self._note(file.name, file.state, size)
 
     def forget(self) -> None:
-        """The data set holds nothing."""
+        """The data set is another one."""
         with self._lock:
             self._there.clear()
-
-    def known(self) -> set[str]:
-        """Names of the files that the data set has."""
-        with self._lock:
-            return set(self._there)
 
     def unsaved(self) -> int:
         """Records that the data set lacks."""
         count = 0
-        for name, path, state in self._look(tuple(f"{folder}/*.jsonl" for folder in _RECORDS)):
+        for name, path, state in self._look(_LINES):
             with self._lock:
                 there = self._there.get(name, (None, 0))[1]
             if state.size > there:
@@ -101,41 +108,45 @@ class KeptFiles:
                     count += file.read().count(b"\n")
         return count
 
-    def missing(self, remote: list[RepoFile]) -> list[RepoFile]:
+    def missing(self, remote: Iterable[RepoFile]) -> list[RepoFile]:
         """Of the data set's files those to be fetched; the others are the same here, or this machine's count.
 
-        A file of lines only ever grows, so the longer one counts. Of others nobody can tell which is newer: the one
-        that is here stays, and is pushed. Lines that were turned into Parquet are not fetched.
+        Of records the longer file counts. Of others nobody can tell which is newer: one that was changed here stays,
+        and is pushed. Lines that were turned into Parquet are not fetched.
         """
-        names = {file.path for file in remote}
+        there = {file.path: file for file in remote if _IS_KEPT.fullmatch(file.path)}
 
         def turned(name: str) -> bool:
             parquet = f"{name.removesuffix('.jsonl')}.parquet"
-            return name.endswith(".jsonl") and (parquet in names or (self.folder / parquet).exists())
+            return name.endswith(".jsonl") and (parquet in there or (self.folder / parquet).exists())
 
-        kept = [file for file in remote if _KEPT.fullmatch(file.path) and not turned(file.path)]
-        return [file for file in kept if not self._is_here(file)]
+        return [file for name, file in there.items() if not turned(name) and not self._is_here(file)]
 
     def take(self, file: RepoFile, fetched: Path) -> None:
         """Put a fetched file in its place, unless what is there now is no part of it. Raises ``OSError``."""
-        path = self.folder / file.path
-        if path.exists() and not fetched.read_bytes().startswith(path.read_bytes()):
-            return self._note(file.path, None, 0)
+        path, grows = self.folder / file.path, _GROWS.fullmatch(file.path)
+        if path.exists() and not (fetched.read_bytes().startswith(path.read_bytes()) if grows else is_fetched(path)):
+            return self._note(file.path, _State.of(path) if grows else None, 0)
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix in _TEXT:
+            with suppress(OSError):  # some file systems know no such thing
+                fetched.chmod(FETCHED)
         os.replace(fetched, path)
         self._note(file.path, _State.of(path), file.size)
 
     def _is_here(self, remote: RepoFile) -> bool:
-        path = self.folder / remote.path
+        path, grows = self.folder / remote.path, _GROWS.fullmatch(remote.path)
         try:
             state = _State.of(path)
-            longer_there = state.size < remote.size and path.suffix == ".jsonl"
-            same = state.size == remote.size and _same_content(path, remote)
+            begins_so = _begins_with(path, remote)
+            newer_there = state.size < remote.size if grows else is_fetched(path)
         except FileNotFoundError:
             return False
-        # A shorter one must not be pushed while the longer one has not come.
-        self._note(remote.path, state if same or longer_there else None, min(state.size, remote.size))
-        return not longer_there
+        same = begins_so and state.size == remote.size
+        # Not pushed while the newer one has not come, nor over records that are not in it.
+        pushed = not same and (begins_so if grows else not newer_there)
+        self._note(remote.path, None if pushed else state, remote.size if begins_so or newer_there else 0)
+        return same or not newer_there
 
     def _note(self, name: str, state: _State | None, size: int) -> None:
         with self._lock:
@@ -145,13 +156,17 @@ class KeptFiles:
         for place in places:
             for path in sorted(self.folder.glob(place)):
                 name = path.relative_to(self.folder).as_posix()
-                if _KEPT.fullmatch(name):
+                if _IS_KEPT.fullmatch(name) and path.is_file():
                     with suppress(OSError):
                         yield name, path, _State.of(path)
 
 
-def _same_content(path: Path, remote: RepoFile) -> bool:
-    if remote.lfs is None:
-        return git_hash(path.read_bytes()) == remote.blob_id
+def _begins_with(path: Path, remote: RepoFile) -> bool:
+    """Whether the whole of the data set's file is what the one here begins with."""
+    digest = hashlib.sha256() if remote.lfs else hashlib.sha1(b"blob %d\0" % remote.size)  # large ones, and git's way
+    left = remote.size
     with path.open("rb") as file:
-        return sha_fileobj(file).hex() == remote.lfs.sha256
+        while part := file.read(min(left, 2**20)):
+            digest.update(part)
+            left -= len(part)
+    return not left and digest.hexdigest() == (remote.lfs.sha256 if remote.lfs else remote.blob_id)

@@ -6,11 +6,14 @@ says what is pushed, and the thread that pushes is the caller's; clock, lock and
 """
 
 import atexit
+import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from datetime import datetime
 from itertools import chain
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 import httpx
@@ -22,7 +25,7 @@ from evaluation.persistence.files import ChangedFile, KeptFiles
 
 LOOK_EVERY_MIN = 5
 """So often without being asked, for what other processes of this machine have written: benchmarks and training runs."""
-FETCHED_AT_ONCE = 32
+FETCHED_AT_ONCE = 8
 """Files."""
 COMMIT_FILES, COMMIT_BYTES = 100, 50 * 2**20
 """One commit's most."""
@@ -50,12 +53,15 @@ class RecordScheduler(CommitScheduler):
         dataset: str,
         files: KeptFiles,
         lock: threading.Lock,
+        closing: threading.Event,
         ask: Callable[[], None],
         committed: Callable[[], None],
     ) -> None:
-        """Makes the data set, private, when there is none. ``ask`` is called when it is time to look for news."""
-        self._files, self._ask, self._committed = files, ask, committed
+        """Makes the data set, private, when there is none. ``closing`` is set when there is no time to fetch any more;
+        ``ask`` is called when it is time to look for news."""
+        self._files, self._closing, self._ask, self._committed = files, closing, ask, committed
         self._compared = self.restored = False
+        self._made_at: datetime | None = None
         self.notice: str | None = None
         """For an owner."""
         get_session().timeout = TIMEOUT
@@ -68,25 +74,27 @@ class RecordScheduler(CommitScheduler):
     def trigger(self) -> "Future[None]":
         """Called by the clock of ``CommitScheduler``; the work is done elsewhere."""
         self._ask()
-        asked: Future[None] = Future()
-        asked.set_result(None)
-        return asked
+        return Future()
 
     def restore(self) -> None:
         """Fetch what is not here. ``restored`` says whether all of it came."""
-        get_session().timeout = TIMEOUT
-        commit = self._info().sha
+        if self._compared and self._closing.is_set():
+            return
+        commit = self._look().sha
         tree = self.api.list_repo_tree(self.repo_id, repo_type="dataset", revision=commit, recursive=True)
-        missing = self._files.missing([file for file in tree if isinstance(file, RepoFile)])
+        missing = self._files.missing(file for file in tree if isinstance(file, RepoFile))
         self._compared = True
-        fetched: list[Future[None]] = []
-        with tempfile.TemporaryDirectory(prefix=".restore-", dir=self.folder_path) as beside:
-            for start in range(0, len(missing), FETCHED_AT_ONCE):  # Python ends only when all that were begun are here
-                with ThreadPoolExecutor(8) as pool:
-                    batch = missing[start : start + FETCHED_AT_ONCE]
-                    fetched += [pool.submit(self._fetch, file, str(commit), Path(beside)) for file in batch]
-        for each in fetched:
-            each.result()
+        for left in self.folder_path.glob(".restore-*"):  # by a process that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        with (
+            tempfile.TemporaryDirectory(prefix=".restore-", dir=self.folder_path, ignore_cleanup_errors=True) as beside,
+            ThreadPool(FETCHED_AT_ONCE) as pool,  # not an executor, for whose threads Python waits at its end
+        ):
+            fetched = pool.map_async(lambda file: self._fetch(file, str(commit), Path(beside)), missing, chunksize=1)
+            while not fetched.ready():
+                if self._closing.wait(0.02):
+                    return
+        fetched.get()
         self.restored = True
 
     def push_to_hub(self) -> CommitInfo | None:
@@ -97,17 +105,19 @@ class RecordScheduler(CommitScheduler):
             changed = self._files.changed()
         if not changed:
             return None
-        get_session().timeout = TIMEOUT
-        info = self._info_or_new()
-        names = {file.rfilename for file in info.siblings or ()}
-        if self._is_another(names):
+        info = self._look()
+        if not info.private:
+            raise PublicDatasetError
+        if not self._compared:  # it is another one
+            self.restore()
             with self.lock:
-                self._files.forget()
                 changed = self._files.changed()
-        pushed = None
+        has_card = any(file.rfilename == "README.md" for file in info.siblings or ())
+        at_once = 1 if self._closing.is_set() else COMMIT_FILES  # for several large ones the library begins threads
         text, large = ([file for file in changed if file.is_text is kind] for kind in (True, False))
-        for files in chain(_batches(text), _batches(large)):
-            pushed = self._commit(files, with_card="README.md" not in names and pushed is None) or pushed
+        pushed = None
+        for files in chain(_batches(text), _batches(large, at_once)):
+            pushed = self._commit(files, with_card=not has_card and pushed is None) or pushed
         return pushed
 
     def _commit(self, files: list[ChangedFile], with_card: bool) -> CommitInfo | None:
@@ -126,30 +136,23 @@ class RecordScheduler(CommitScheduler):
         self._committed()
         return pushed
 
-    def _info(self) -> DatasetInfo:
-        return self.api.dataset_info(self.repo_id)
-
-    def _info_or_new(self) -> DatasetInfo:
-        """Of the data set, which is made again if it was deleted. Raises ``PublicDatasetError``."""
+    def _look(self) -> DatasetInfo:
+        """At the data set, which is made again if it was deleted; what is known of one does not hold for another."""
+        get_session().timeout = TIMEOUT
         try:
-            info = self._info()
+            info = self.api.dataset_info(self.repo_id)
         except RepositoryNotFoundError:
             self.api.create_repo(self.repo_id, repo_type="dataset", private=True, exist_ok=True)
-            info = self._info()
-        if not info.private:
-            raise PublicDatasetError
+            info = self.api.dataset_info(self.repo_id)
+        if self._made_at not in (None, info.created_at):
+            self._files.forget()
+            self._compared = self.restored = False
+            self.notice = (
+                f"The data set {self.repo_id} was deleted while the app ran. It was made again, private, and got all "
+                "that is on this machine. To delete records for good, stop the app first."
+            )
+        self._made_at = info.created_at
         return info
-
-    def _is_another(self, names: set[str]) -> bool:
-        """Whether it has none of the files that it had: it was deleted and made again."""
-        known = self._files.known()
-        if not known or known & names:
-            return False
-        self.notice = (
-            f"The data set {self.repo_id} was deleted while the app ran. It was made again, private, and got all "
-            "that is on this machine. To delete records for good, stop the app first."
-        )
-        return True
 
     def _fetch(self, file: RepoFile, commit: str, beside: Path) -> None:
         fetched = self.api.hf_hub_download(
@@ -165,11 +168,11 @@ def _read(file: ChangedFile) -> bytes | Path | None:
         return None
 
 
-def _batches(files: Iterable[ChangedFile]) -> Iterator[list[ChangedFile]]:
+def _batches(files: Iterable[ChangedFile], at_once: int = COMMIT_FILES) -> Iterator[list[ChangedFile]]:
     """Each for one commit."""
     batch: list[ChangedFile] = []
     for file in files:
-        if batch and (len(batch) == COMMIT_FILES or sum(f.state.size for f in batch) + file.state.size > COMMIT_BYTES):
+        if batch and (len(batch) == at_once or sum(f.state.size for f in batch) + file.state.size > COMMIT_BYTES):
             yield batch
             batch = []
         batch.append(file)

@@ -15,36 +15,35 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 from huggingface_hub import constants
+from huggingface_hub.errors import HfHubHTTPError
 
 import evaluation.persistence as module
+from evaluation.compact import compact
 from evaluation.leaderboard.answers import Answers
 from evaluation.persistence import Persistence, faults
+from evaluation.persistence.files import KeptFiles
 from evaluation.record_folder import FILE_BYTES
 from evaluation.records import Response
 from evaluation.store import ResponseStore, from_json_line, to_json_line
 from scripts.live_app import PROJECT_ROOT
 from tests.hub_protocol import Handler
-from tests.hub_server import HubServer, Repository
+from tests.hub_server import HubServer
+from tests.record_writer import WEIGHTS
 from tests.responses import MEASURED, PLAIN
+from training.runlog import write_whole
 
 DATASET = "owner/records"
-RESTARTS, SPACES = 20, 2
+RESTARTS, SPACES = 20, 4
 Start = Callable[..., tuple[Persistence, ResponseStore]]
 
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
-    """With an owner's token in the environment, and one commit at a time as on the true hub."""
-    commit, turn = Repository.commit, threading.Lock()
-
-    def one_at_a_time(*arguments: object, **settings: object) -> object:
-        with turn:
-            return commit(*arguments, **settings)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(Repository, "commit", one_at_a_time)
+    """With an owner's token in the environment."""
     with HubServer() as hub:
         hub.use(monkeypatch, tmp_path / "home")
         hub.tokens |= {"hf_owner": "owner", "hf_reader": "reader"}
@@ -97,10 +96,15 @@ def stored(hub: HubServer) -> Counter[str]:
 
 
 def test_nothing_is_lost_over_twenty_restarts_under_load(hub: HubServer, tmp_path: Path) -> None:
-    """Two Spaces on one data set, each losing its disk at every restart, are told to end (SIGTERM) while four threads
+    """Four Spaces on one data set, each losing its disk at every restart, are told to end (SIGTERM) while four threads
     of theirs write. In the end the data set has every record that anybody was told is saved, once, and nothing that is
     no record; and each process found what the earlier ones of its Space had left."""
-    environment = os.environ | {"HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1", "HF_HOME": str(tmp_path / "home")}
+    environment = os.environ | {
+        "HF_ENDPOINT": hub.url,
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "HF_HOME": str(tmp_path / "home"),
+    }
     chance, turn = random.Random(6), threading.Lock()
     with (
         subprocess.Popen(
@@ -133,6 +137,7 @@ def test_nothing_is_lost_over_twenty_restarts_under_load(hub: HubServer, tmp_pat
         told = set[str]().union(*spaces.map(live_again_and_again, range(SPACES)))
     assert len(told) > 5 * RESTARTS
     assert stored(hub) == Counter(told)
+    assert hub.repositories["dataset", DATASET].files.keys() >= WEIGHTS
 
 
 class TestDataset:
@@ -182,6 +187,14 @@ class TestDataset:
         store.append(PLAIN)
         wait_until_pushed(kept)
         assert hub.repositories["dataset", DATASET].files["responses/benchmark.jsonl"] == to_json_line(MEASURED)
+
+    def test_a_file_that_is_replaced_meanwhile_is_pushed_whole(self, tmp_path: Path) -> None:
+        """Not as much of the new one as the old one was long."""
+        (tmp_path / "runs" / "demo").mkdir(parents=True)
+        write_whole(tmp_path / "runs/demo/run.json", b"{}")
+        (changed,) = KeptFiles(tmp_path).changed()
+        write_whole(tmp_path / "runs/demo/run.json", b'{"longer": true}')
+        assert changed.content() == b'{"longer": true}'
 
     def test_commits_are_rationed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The hub allows about 128 an hour, and two Spaces may share a data set; a wrong clock changes nothing."""
@@ -255,10 +268,66 @@ class TestTwoMachines:
         wait_until(lambda: hub.repositories["dataset", DATASET].files["responses/x.jsonl"] == new)
         assert ids(store) == [1, 2]
 
+    def test_what_another_machine_may_still_add_to_is_not_turned(
+        self, hub: HubServer, start: Start, tmp_path: Path
+    ) -> None:
+        """A Parquet file of it would count alone at every later start, without what came after."""
+        a, of_a = start("a")
+        of_a.append(numbered(1))
+        wait_until_pushed(a)
+        b, of_b = start("b")
+        of_b.append(numbered(2))
+        done = compact(tmp_path / "b" / "responses", older_than_s=-1)
+        assert (done.files, done.fetched, done.left_alone) == (1, 1, ())
+        of_b.append(numbered(3))
+        wait_until_pushed(b)
+        of_a.append(numbered(4))
+        wait_until_pushed(a)
+        _, of_c = start("c")
+        assert ids(of_c) == [1, 2, 3, 4]
+
+    def test_a_run_s_files_are_those_of_the_machine_that_changed_them(
+        self, hub: HubServer, start: Start, tmp_path: Path
+    ) -> None:
+        """B fetched A's run, which went on: at its next start B takes the newer files, also the log, which a resumed
+        run makes shorter. What B has changed itself stays and is pushed."""
+        run = "runs/demo/run.json", "runs/demo/log.jsonl"
+        dataset = hub.add(DATASET, dict.fromkeys(run, b'{"step": 1}\n{"step": 2}\n'), "dataset", private=True)
+        start("b")[0].close()
+        dataset.commit(dict.fromkeys(run, b'{"step": 9}\n'), "A went on")
+        kept, _ = start("b")
+        kept.close()
+        assert {(tmp_path / "b" / name).read_bytes() for name in run} == {b'{"step": 9}\n'}
+        assert len(dataset.commits) == 2
+        for name in run:
+            write_whole(tmp_path / "b" / name, b"{}\n")
+        start("b")[0].close()
+        assert {dataset.files[name] for name in run} == {b"{}\n"}
+
+    @pytest.mark.parametrize("lines", [1, 2, 3])
+    def test_files_that_went_separate_ways_are_both_kept(
+        self, hub: HubServer, start: Start, tmp_path: Path, lines: int
+    ) -> None:
+        """Neither of two files of records holds the other: nothing of either is lost, and the one here counts as not
+        saved."""
+        there = to_json_line(numbered(1)) + to_json_line(numbered(2))
+        here = b"".join(to_json_line(numbered(number)) for number in range(3, 3 + lines))
+        dataset = hub.add(DATASET, {"responses/x.jsonl": there}, "dataset", private=True)
+        path = tmp_path / "results" / "responses" / "x.jsonl"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(here)
+        kept, store = start()
+        store.append(numbered(9))
+        wait_until(lambda: len(dataset.commits) > 1)
+        wait_until(lambda: kept.state().unsaved == lines)
+        assert (dataset.files["responses/x.jsonl"], path.read_bytes()) == (there, here)
+
     def test_an_unchanged_folder_is_not_pushed_again(self, hub: HubServer, start: Start, tmp_path: Path) -> None:
-        """What was restored is known to be there."""
+        """What was restored is known to be there. What a killed process had half fetched is removed."""
         hub.add(DATASET, {"responses/x.jsonl": to_json_line(PLAIN)}, "dataset", private=True)
+        (tmp_path / "results" / ".restore-killed").mkdir(parents=True)
         start()[0].close()
+        assert not list((tmp_path / "results").glob(".restore-*"))
         start()[0].close()
         assert len(hub.repositories["dataset", DATASET].commits) == 1
 
@@ -304,6 +373,24 @@ class TestFaults:
         assert len(stored(hub)) == 3 and set(stored(hub).values()) == {1}
         assert hub.repositories["dataset", DATASET].private
         assert "was deleted" in str(kept.state().notice)
+
+    def test_deleted_and_made_again_by_another_space(self, hub: HubServer, start: Start, tmp_path: Path) -> None:
+        """Which had only a part of what is here: the rest is pushed again, and its own newer files stay."""
+        of_b = to_json_line(numbered(1)), to_json_line(numbered(2))
+        hub.add(DATASET, {"responses/b.jsonl": of_b[0]}, "dataset", private=True)
+        a, of_a = start("a")
+        (tmp_path / "a/losses").mkdir()
+        for name, number in (("x", 3), ("y", 4)):
+            (tmp_path / f"a/losses/{name}.jsonl").write_bytes(b"{}\n")
+            of_a.append(numbered(number))
+            wait_until_pushed(a)
+        known = {"responses/b.jsonl": b"".join(of_b), "losses/x.jsonl": b"{}\n"}
+        again = hub.add(DATASET, known, "dataset", private=True)
+        of_a.append(numbered(5))
+        wait_until(lambda: "losses/y.jsonl" in again.files)
+        a.close()
+        assert "was deleted" in str(a.state().notice)
+        assert stored(hub) == {response.id: 1 for response in map(numbered, range(1, 6))}
 
     def test_a_public_data_set_gets_nothing_until_it_is_private(self, hub: HubServer, start: Start) -> None:
         """Visitors did not write for everyone. What it holds is read all the same."""
@@ -367,3 +454,29 @@ class TestFaults:
             assert time.monotonic() - began < 2
             monkeypatch.setattr(constants, "ENDPOINT", hub.url)
         assert store.read().responses == (PLAIN,)
+
+    def test_told_to_end_during_a_long_restore(
+        self, hub: HubServer, start: Start, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What is new is pushed; the next start fetches the rest."""
+        monkeypatch.setattr(module, "RESTORE_PATIENCE_S", 0.2)
+        dataset = hub.add(DATASET, {"runs/x/adapter.gguf": b"x" * 1000}, "dataset", private=True)
+        dataset.pace_bytes_s = 100
+        kept, store = start()
+        store.append(PLAIN)
+        began = time.monotonic()
+        kept.close()
+        assert time.monotonic() - began < 2
+        assert stored(hub) == {PLAIN.id: 1}
+
+    def test_it_is_tried_again_when_the_hub_says_so(self) -> None:
+        """In the header that the hub sends, or the general one; but not after hours."""
+
+        def retry_after_s(headers: dict[str, str]) -> float:
+            request = httpx.Request("POST", "https://huggingface.co")
+            refused = HfHubHTTPError("", response=httpx.Response(429, headers=headers, request=request))
+            return faults.retry_after_s(refused, failures=1)
+
+        assert retry_after_s({"ratelimit": '"api";r=0;t=55'}) == 55
+        assert retry_after_s({"Retry-After": "40"}) == 40
+        assert retry_after_s({"Retry-After": "86400"}) == retry_after_s({}) == faults.LONGEST_RETRY_S

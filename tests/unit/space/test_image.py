@@ -1,5 +1,7 @@
 """The image: what its Dockerfile says agrees with the rest of the project, and what it starts chooses its folders."""
 
+import errno
+import os
 import re
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import yaml
 
 from scripts.image.build import BASES
 from scripts.image.dockerfile import DockerfileError, Step, copied_from_context, read_dockerfile
-from scripts.start_space import PORT, choose_folders, server_options
+from scripts.start_space import LOST, PORT, choose_folders, server_options
 
 PROJECT_ROOT = Path(__file__).resolve().parents[3]
 
@@ -74,10 +76,39 @@ def test_a_volume_that_cannot_be_written_is_not_used(tmp_path: Path) -> None:
     assert "The volume at /proc is not used" in sentence and "lost at a restart" in sentence
 
 
+@pytest.mark.parametrize("refused", ["open", "fsync", "pread"])
+def test_a_volume_that_takes_only_some_of_it_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: str
+) -> None:
+    """Records are written, forced to the disk and looked at through one open file. The attempt leaves nothing."""
+    volume = tmp_path / "data"
+    volume.mkdir()
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EOPNOTSUPP, "Not supported")
+
+    monkeypatch.setattr(os, refused, refuse)
+    folders, sentence = choose_folders({"HOME": str(tmp_path)}, volume)
+    assert folders["RESULTS_DIR"] == str(tmp_path / "results")
+    assert "(Not supported)" in sentence and LOST in sentence
+    assert not list(volume.iterdir())
+
+
+@pytest.mark.parametrize(("given", "megabytes"), [({}, "20"), ({"STREAMLIT_SERVER_MAX_UPLOAD_SIZE": "5"}, "5")])
+def test_an_upload_is_small(given: dict[str, str], megabytes: str) -> None:
+    """It is held in memory; who runs the image may say otherwise."""
+    options = server_options(given)
+    assert options[options.index("--server.maxUploadSize") + 1] == megabytes
+
+
 def test_a_space_gets_what_its_frame_needs() -> None:
-    """Uploads from another site's frame need such a cookie; at home, without https, it would break them."""
+    """Uploads from another site's frame need such a cookie; at home, without https, it would break them. Browsers that
+    refuse it there hinder nobody where all visitors are owners and none signs in."""
     assert "--server.xsrfCookieSameSite" not in server_options({})
     options = server_options({"SPACE_ID": "you/arena", "SPACE_HOST": "you-arena.hf.space"})
     assert options[options.index("--server.xsrfCookieSameSite") + 1] == "none"
+    assert "--server.enableXsrfProtection" not in options
+    private = server_options({"SPACE_ID": "you/arena", "PUBLIC": "0"})
+    assert private[private.index("--server.enableXsrfProtection") + 1] == "false"
     assert options[options.index("--server.corsAllowedOrigins") + 1] == "https://you-arena.hf.space"
     assert options[options.index("--server.address") + 1] == "0.0.0.0"

@@ -1,5 +1,7 @@
 """Putting the app on a Space, against a stand-in that speaks the hub's protocol over a socket."""
 
+import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -7,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from evaluation.report.__main__ import _parser as report_command
 from scripts.space import Wish, publish
 from scripts.space_errors import SpaceError
 from scripts.space_files import FilesError, SpaceFiles, space_files, told
+from scripts.start_space import LOST
 from tests.hub_space_protocol import SpaceHub
 
 DOCKERFILE = """\
@@ -143,10 +147,12 @@ def test_storage_is_made_attached_and_checked(
     hub: SpaceHub, files: SpaceFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Conversations go to a private place. A data set needs a token in the Space, which is asked for before anything is
-    made; what the Space says of its storage is repeated, because not every volume can be written."""
+    made, as is privacy; where the Space says that it can't keep records after all, this counts as a failure."""
     wish = Wish("you/arena", storage="datasets/you/records", owners="you,friend")
     assert "--secret HF_TOKEN" in refusal(wish, files)
-    assert not hub.spaces
+    shown = hub.add("you/shown", {}, "dataset")
+    assert "make it private" in refusal(Wish("you/arena", "datasets/you/shown", secrets=("HF_TOKEN",)), files)
+    assert not hub.spaces and not shown.private
     published(Wish("you/arena", wish.storage, wish.owners, secrets=("HF_TOKEN",)), files)
     space = hub.spaces["you/arena"]
     assert space.variables == {"OWNERS": "you,friend", "RESULTS_DATASET": "you/records"}
@@ -155,13 +161,16 @@ def test_storage_is_made_attached_and_checked(
     published(wish, files)  # the secret is there by now
 
     space.volumes = [{"type": "model", "source": "you/model", "mountPath": "/model"}]
-    space.logs["run"] = ["Finetune Arena: records are lost at a restart.", "You can now view your app"]
-    said = published(Wish("you/arena", storage="buckets/you/records"), files)
+    bucket = Wish("you/arena", storage="buckets/you/records")
+    space.logs["run"] = [f"Finetune Arena: records {LOST}.", "You can now view your app"]
+    sentence = refusal(bucket, files)
+    assert "runs" in sentence and "you/records" in sentence and LOST in sentence
     assert hub.buckets == {"you/records": True}
     assert [(volume["type"], volume["mountPath"]) for volume in space.volumes] == [
         ("model", "/model"), ("bucket", "/data"),
     ]  # fmt: skip
-    assert "The Space says: records are lost at a restart." in said
+    space.logs["run"] = ["Finetune Arena: records are kept in /data/results, on the volume at /data."]
+    assert "The Space says: records are kept in /data/results, on the volume at /data." in published(bucket, files)
 
     monkeypatch.delenv("OTHER_KEY", raising=False)
     assert "OTHER_KEY is not set" in refusal(Wish("you/arena", secrets=("OTHER_KEY",)), files)
@@ -212,7 +221,9 @@ def test_refusals_say_what_to_do(hub: SpaceHub, files: SpaceFiles, monkeypatch: 
     """A plan without Docker Spaces, a name that is taken, a token that does not do, no login, no hub."""
     hub.unpaid = True
     sentence = refusal(Wish("you/arena"), files)
-    assert "paid plan" in sentence and "evaluation.report --push you/arena-report" in sentence
+    remedy = re.search(r"`python -m evaluation\.report (.*?)`", sentence)
+    assert "paid plan" in sentence and remedy
+    assert report_command().parse_args(shlex.split(remedy[1])).push == "you/arena-report"
     hub.unpaid = False
 
     assert "organization" in refusal(Wish("somebody/arena"), files)
@@ -231,7 +242,11 @@ def test_refusals_say_what_to_do(hub: SpaceHub, files: SpaceFiles, monkeypatch: 
     monkeypatch.delenv("HF_TOKEN")
     assert "hf auth login" in refusal(Wish("you/arena"), files)
     monkeypatch.setenv("HF_TOKEN", "hf_mine")
-    hub.role, hub.broken = "write", 503
+    hub.role = "write"
+    hub.storage_url = f"{hub.url}/nowhere"
+    sentence = refusal(Wish("you/arena"), files)
+    assert "app/picture.png" in sentence and "same command again" in sentence
+    hub.broken = 503
     assert "few minutes" in refusal(Wish("you/arena"), files)
     hub.stop()
     assert "can't be reached" in refusal(Wish("you/arena"), files)
