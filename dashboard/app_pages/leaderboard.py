@@ -37,11 +37,11 @@ def draw_view(view: View) -> None:
     draw_wanted(view)
 
 
-def draw_study(view: View) -> None:
+def draw_study(view: View, host_name: str) -> None:
     """The published study's questions, whatever is filtered."""
     st.subheader("The study's own questions", anchor=False)
     basis, findings = data.study(view.answers, view.version, view.host.key, view.selection.disturbed)
-    st.caption(f"Answered from {as_plain(basis)} of: {as_plain(view.host_name)}.")
+    st.caption(f"Answered from {as_plain(basis)} of: {as_plain(host_name)}.")
     for finding in findings:
         with st.expander(finding.question):
             st.markdown(finding.answer)
@@ -126,17 +126,17 @@ def main() -> None:
         st.subheader("What is counted")
         selection = filters.pick_answers(answers, version, host)
     filters.name_address(selection)
-    view = data.view_of(answers, version, host, names[host.key], selection)
+    view = data.view_of(answers, version, host, selection)
     doubtful = only_disturbed(view)
     if doubtful:
-        view = data.view_of(answers, version, host, names[host.key], replace(selection, disturbed=True))
+        view = data.view_of(answers, version, host, replace(selection, disturbed=True))
         draw_all_disturbed()
     with head:
         draw_report(view, doubtful)
     if host.published:
         draw_published_note()
     draw_view(view)
-    draw_study(view)
+    draw_study(view, names[host.key])
     draw_problems(answers)
 
 

@@ -67,9 +67,9 @@ def texts(
     return _answers.texts(selection, prompt, model_keys)
 
 
-def view_of(answers: Answers, version: int, host: HostFacts, host_name: str, selection: Selection) -> View:
+def view_of(answers: Answers, version: int, host: HostFacts, selection: Selection) -> View:
     """The view of a selection. Published models are never those of the catalog, so they have the colors to
     themselves."""
     measured, names = measure(answers, version, selection), models(answers, version, host.key).names
     known = [] if host.published else [model.key for model in services.catalog().everyone]
-    return view.make_view(answers, version, host, host_name, selection, measured, names, known)
+    return view.make_view(answers, version, host, selection, measured, names, known)

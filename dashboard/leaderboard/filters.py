@@ -8,10 +8,10 @@ import streamlit as st
 
 from dashboard.arena.answer_text import as_plain
 from dashboard.leaderboard import data
-from dashboard.public.answers import PRIVATE
 from dashboard.times import local_time
 from evaluation.host import host as this_host
 from evaluation.leaderboard.answers import Answers, HostFacts, Selection
+from evaluation.leaderboard.private_prompts import PRIVATE
 from evaluation.leaderboard.words import prompt_labels
 from evaluation.models.names import distinct
 

@@ -10,9 +10,9 @@ from dashboard import run_links
 from dashboard.arena.answer_text import as_markdown, as_plain, shortened
 from dashboard.leaderboard import data
 from dashboard.leaderboard.filters import MOST_PROMPTS
-from dashboard.public.answers import PRIVATE
 from evaluation.leaderboard.answers import AnswerText
 from evaluation.leaderboard.figures import BY_KEY, shown
+from evaluation.leaderboard.private_prompts import PRIVATE
 from evaluation.leaderboard.view import View
 from evaluation.leaderboard.words import prompt_labels
 

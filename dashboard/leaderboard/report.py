@@ -1,6 +1,7 @@
 """What the page shows as a file to share: a report that is opened without this app, made at the click."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import streamlit as st
 
@@ -32,10 +33,11 @@ def draw_report(view: View, doubtful: bool) -> None:
     with popover:
         st.markdown("One page with these figures and their charts, to be opened or printed without this app.")
         title = st.text_input("Title", key=TITLE, placeholder="As the benchmark is called", persist_state="session")
-        runs, conversations, arena = _choose(listing().runs) if may_manage() else ([], [], False)
+        known = listing().runs  # at the click nobody knows any more who asks
+        runs, conversations, arena = _choose(known) if may_manage() else ([], [], False)
         download_file(
             "Download report",
-            lambda: _page(view, doubtful, title, runs, conversations, arena),
+            lambda: _page(view, doubtful, title, known, runs, conversations, arena),
             "report.html",
             "text/html",
             "leaderboard_report_download",
@@ -84,17 +86,23 @@ def _choose(runs: Sequence[RunSummary]) -> tuple[list[RunSummary], list[str], bo
 
 
 def _page(
-    view: View, doubtful: bool, title: str, runs: Sequence[RunSummary], conversations: Sequence[str], arena: bool
+    view: View,
+    doubtful: bool,
+    title: str,
+    known: Sequence[RunSummary],
+    runs: Sequence[RunSummary],
+    conversations: Sequence[str],
+    arena: bool,
 ) -> bytes:
-    selection = view.selection if arena else without_arena(view.selection)
+    selection = replace(view.selection, disturbed=view.selection.disturbed and not doubtful)
+    selection = selection if arena else without_arena(selection)
     chosen = contents(
         view if selection == view.selection else again(view, selection),
         benchmarks(services.settings().results_dir, services.settings().published_dir)[0],
-        listing().runs,
+        known,
         runs,
         logs(),
         [(each, services.store().conversation(each)) for each in conversations],
         title,
-        doubtful,
     )
     return report_page(chosen).encode()

@@ -78,7 +78,7 @@ def _three(column: str) -> str:
     )
 
 
-_LATENCY_150_S = """CASE WHEN tokens >= 2 AND words > 0
+_LATENCY_150_S = """CASE WHEN tokens >= 2 AND words > 0 AND decode_s > 0
                 THEN prompt_s + 150 * (tokens / words) * decode_s / (tokens - 1) END"""
 _PROMPT_KEY = "lower(lpad(to_hex(prompt), 16, '0'))"
 _ANSWERS = "answers JOIN contexts USING (context) JOIN models USING (model)"
@@ -148,8 +148,8 @@ CELLS = f"""
             {_quartiles(_LATENCY_150_S)} AS latency_150_s,
             {_quartiles("words")} AS words,
             median(prompt_s) AS time_to_first_token_s,
-            median(CASE WHEN tokens >= 2 THEN (tokens - 1) / decode_s END) AS decode_tok_s,
-            median(prompt_tokens / prompt_s) AS prompt_tok_s,
+            median(CASE WHEN tokens >= 2 THEN (tokens - 1) / nullif(decode_s, 0) END) AS decode_tok_s,
+            median(read_tokens / prompt_s) AS prompt_tok_s,
             median(sentences)::DOUBLE AS sentences,
             median(latency_s / nullif(words, 0)) AS seconds_per_word,
             avg((finish_reason = 'stop')::INTEGER) AS ended,
@@ -181,15 +181,15 @@ CELLS = f"""
 NOT_SHARED = "prompt not answered by every model"
 MODELS = f"""
     WITH counts AS (
-        SELECT model, context, count(*) AS answers, max(asked_at) AS newest,
+        SELECT model, context, own_temperature, count(*) AS answers, max(asked_at) AS newest,
             CASE WHEN left_out IS NOT NULL THEN left_out WHEN disturbed AND NOT $disturbed THEN 'disturbed'
                 WHEN prompt NOT IN (FROM shown) THEN '{NOT_SHARED}' END AS left_out
         FROM {_ANSWERS}
         WHERE {{conditions}}
         GROUP BY ALL
     )
-    SELECT model_key, model_name, quantization, adapter_run, size_bytes, answers, left_out, temperature,
-        max_tokens
+    SELECT model_key, model_name, quantization, adapter_run, size_bytes, answers, left_out,
+        CASE WHEN NOT own_temperature THEN temperature END, max_tokens
     FROM counts JOIN contexts USING (context) JOIN models USING (model)
     ORDER BY model_key, newest DESC
 """

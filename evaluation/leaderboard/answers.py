@@ -5,7 +5,8 @@
     answers.cells(Selection(host="..."))   # one row per model and prompt
 
 An answer counts when it was written to its end (or to max tokens), by a warm model, with nothing of the prompt reused.
-The others are counted by the reason for which they are left out.
+What a server reuses is its own affair, but a conversation that went on does not count there either. The others are
+counted by the reason for which they are left out.
 """
 
 import itertools
@@ -111,8 +112,8 @@ class Answers:
         """One row per model: ``model_key``, ``model_name`` (the newest), ``quantization``, ``adapter_run``,
         ``size_bytes``, ``answers`` (counted ones), ``failed``, ``left_out`` (dict: reason -> count, those that failed
         not among them), ``load_s`` (list, one per cold load of a benchmark), ``peak_memory_bytes`` (list, likewise),
-        ``settings`` (set of (temperature, max_tokens) of the counted answers). A model whose answers all failed has a
-        row, too."""
+        ``settings`` (set of (temperature, max_tokens) of the counted answers, as in ``board.Row``). A model whose
+        answers all failed has a row, too."""
 
         def find() -> "pd.DataFrame":
             counts = self._shown(queries.MODELS, selection).fetchall()

@@ -31,24 +31,24 @@ def median_text(row: Row, figure: Figure) -> str:
     return shown(replace(figure, unit=""), interval.median if interval else None)
 
 
-def sureness_text(row: Row, figure: Figure) -> str:
+def sureness(row: Row, figure: Figure) -> tuple[str, ...]:
     """What stands beside a median: ``1.79–1.90``; without an interval ``n = 3``.
 
     The n also stands where it is not the row's number of prompts, and nowhere for what has no sampling error.
     """
     interval = row.figures.get(figure.key)
     if interval is None or figure.key == EXACT:
-        return ""
+        return ()
     if interval.low is None or interval.high is None:
-        return f"n = {interval.n}"
+        return (f"n = {interval.n}",)
     ends = shown_range(replace(figure, unit=""), interval.low, interval.high)
-    return ends if interval.n == row.prompts else f"{ends}, n = {interval.n}"
+    return (ends,) if interval.n == row.prompts else (ends, f"n = {interval.n}")
 
 
 def cell_text(row: Row, figure: Figure, best: bool) -> str:
     """Both on one line: ``1.84 (1.79–1.90)``; ``1.84 (n = 3)``."""
-    sureness = sureness_text(row, figure)
-    text = f"{median_text(row, figure)} ({sureness})" if sureness else median_text(row, figure)
+    beside = ", ".join(sureness(row, figure))
+    text = f"{median_text(row, figure)} ({beside})" if beside else median_text(row, figure)
     return f"{BEST_MARK} {text}" if best else text
 
 

@@ -16,6 +16,7 @@ from evaluation.leaderboard.wording import (
     counted,
     direction,
     escaped,
+    in_words,
     listed,
     median_of,
     names,
@@ -79,7 +80,7 @@ class _Said:
         """What a reader must know of the answers behind the figures."""
         rows = self.board.answered
         if len(set().union(*(row.settings for row in rows))) > 1:
-            by_model = [f"{self.names[row.model_key]} with {_settings(row)}" for row in rows]
+            by_model = [f"{self.names[row.model_key]} with {listed(in_words(row.settings))}" for row in rows]
             yield f"Settings differ: {'; '.join(by_model)}. They change the length of an answer, and so its latency."
         for row in self.board.rows:
             if row.failed:
@@ -206,12 +207,3 @@ class _Said:
     def _takes(self, row: Row) -> str:
         what = "150 words take" if self.wait == "latency_150_s" else "an answer takes"
         return f"{what} {median_of(BY_KEY[self.wait], row.figures[self.wait])}"
-
-
-def _settings(row: Row) -> str:
-    return listed(
-        [
-            f"temperature {temperature:g}, {counted(tokens, 'token')} at most"
-            for temperature, tokens in sorted(row.settings)
-        ]
-    )

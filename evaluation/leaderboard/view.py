@@ -8,12 +8,10 @@ from evaluation.charts.colors import model_colors
 from evaluation.leaderboard.answers import Answers, HostFacts, Selection
 from evaluation.leaderboard.board import Board, make_board
 from evaluation.leaderboard.verdict import verdict
-from evaluation.models.names import distinct
+from evaluation.models.names import distinct, printable
 
 if TYPE_CHECKING:
     import pandas as pd
-
-NAMED_BY = ("model_name", "quantization", "model_key")
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,6 @@ class View:
     version: int
     """Of the answers."""
     host: HostFacts
-    host_name: str
     selection: Selection
     measured: Measured
     colors: dict[str, str]
@@ -58,8 +55,10 @@ def models_of(answers: Answers, host: str) -> Models:
     """The models that have answers on a machine, whatever is selected: a model has one name on a whole page."""
     found = answers.models(Selection(host=host, disturbed=True, common=False))
     tuned = found[found["adapter_run"].notna()]
+    names = [printable(name) or key for name, key in zip(found["model_name"], found["model_key"], strict=True)]
+    labels = distinct(names, list(found["quantization"]), list(found["model_key"]))
     return Models(
-        dict(zip(found["model_key"], distinct(*(list(found[each]) for each in NAMED_BY)), strict=True)),
+        dict(zip(found["model_key"], labels, strict=True)),
         dict(zip(tuned["model_key"], tuned["adapter_run"], strict=True)),
     )
 
@@ -75,7 +74,6 @@ def make_view(
     answers: Answers,
     version: int,
     host: HostFacts,
-    host_name: str,
     selection: Selection,
     measured: Measured,
     names: Mapping[str, str],
@@ -84,7 +82,7 @@ def make_view(
     """The view of a selection. Colors go by all models in ``names`` and ``known`` (keys of those that every page
     knows), so that no filter changes them."""
     labels = {row.model_key: row.name for row in measured.board.rows}
-    return View(answers, version, host, host_name, selection, measured, model_colors(known, names), labels)
+    return View(answers, version, host, selection, measured, model_colors(known, names), labels)
 
 
 def only_disturbed(view: View) -> bool:

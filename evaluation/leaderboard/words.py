@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from evaluation.leaderboard.answers import HostFacts
 from evaluation.leaderboard.board import Board
 from evaluation.leaderboard.wording import counted as how_many
+from evaluation.leaderboard.wording import in_words
 from evaluation.models.names import distinct
 
 if TYPE_CHECKING:
@@ -76,9 +77,8 @@ def _repeats(cells: "pd.DataFrame") -> str:
 
 def settings(board: Board) -> str:
     """The sampling settings of the counted answers."""
-    pairs = sorted(set().union(*(row.settings for row in board.rows)))
-    text = "; ".join(f"temperature {temperature:g}, at most {tokens:,} tokens" for temperature, tokens in pairs)
-    return f"Different settings: {text}" if len(pairs) > 1 else text
+    pairs = in_words(set().union(*(row.settings for row in board.rows)))
+    return f"Different settings: {'; '.join(pairs)}" if len(pairs) > 1 else "".join(pairs)
 
 
 def prompt_labels(prompts: Mapping[str, str]) -> dict[str, str]:

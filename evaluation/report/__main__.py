@@ -5,8 +5,9 @@
     python -m evaluation.report report.html --conversation 01KAQ6S8K3V2W5X1Y4Z7A9B0CD --title "Which one to ship"
     python -m evaluation.report report.html --push user/report
 
-It shows the newest benchmark of this machine, or else of the one with most answers, and all training runs. Nothing from
-the arena goes in unless asked for: --conversation adds one in full, --arena counts its answers without their prompts.
+It shows the newest benchmark of this machine, or else of the one with most answers, and the newest training runs, as
+many as a chart can bear. Nothing from the arena goes in unless asked for: --conversation adds one in full, --arena
+counts its answers without their prompts.
 """
 
 import argparse
@@ -57,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     add("out", type=Path, metavar="OUT.html", help="file to write; one that is there is replaced")
     add("--host", metavar="KEY", help="machine, by the key that the leaderboard's address has")
     add("--benchmark", metavar="ID", help="whose answers count, by its folder's name, or all")
-    add("--runs", nargs="*", metavar="ID", help="training runs to show, by their folders' names; none without any name")
+    add("--runs", nargs="*", metavar="ID", help="training runs to show, by their folders' names; none without any")
     add("--conversation", action="append", default=[], metavar="ID", help="of the arena, as in its address; repeatable")
     add("--arena", action="store_true", help="count the answers of the arena, too; their prompts stay out")
     add("--title", help="heading of the page")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evaluation.leaderboard.figures import BY_KEY, Figure
-from evaluation.leaderboard.table import heading, known_figures, legend, median, median_text, sureness_text
+from evaluation.leaderboard.table import heading, known_figures, legend, median, median_text, sureness
 from evaluation.leaderboard.view import View
 
 
@@ -15,8 +15,8 @@ class Cell:
     value: float | None
     """What rows are sorted by."""
     text: str
-    sureness: str
-    """Its interval and n, in lines; empty where there is neither."""
+    sureness: tuple[str, ...]
+    """Its interval and n, as far as there are any."""
     best: bool
 
 
@@ -55,7 +55,7 @@ def table(view: View) -> Table:
                 Cell(
                     median(row, figure),
                     median_text(row, figure),
-                    sureness_text(row, figure).replace(", ", "\n"),
+                    sureness(row, figure),
                     board.best.get(figure.key) == row.model_key,
                 )
                 for figure in figures

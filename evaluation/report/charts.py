@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
-import pandas as pd
 from markupsafe import Markup
 
 from evaluation.charts.differences import differences_chart
@@ -14,11 +13,11 @@ from evaluation.charts.length import length_chart
 from evaluation.charts.pareto import pareto_chart
 from evaluation.leaderboard import chart_data, chart_words
 from evaluation.leaderboard.figures import BY_KEY
+from evaluation.leaderboard.private_prompts import without_private_prompts
 from evaluation.leaderboard.table import heading
 from evaluation.leaderboard.view import View
 from evaluation.report.texts import sentence
 
-HIDDEN_PROMPT = "A prompt of the arena"
 POINT_COLUMNS = ["label", "prompt", "words", "latency_s"]
 
 
@@ -68,7 +67,7 @@ def _differences(view: View) -> Iterator[Chart]:
     pairs, overall, found = chart_data.differences(view, baseline.model_key, figure.key)
     if pairs.empty:
         return
-    shown = chart_data.sample(_without_private_prompts(view, pairs))
+    shown = chart_data.sample(without_private_prompts(pairs, view.answers.choices(view.host.key)))
     caption = chart_words.differences(shown, len(pairs))
     title = f"{figure.label}: difference to {view.labels[baseline.model_key]}"
     drawing = differences_chart(
@@ -82,16 +81,9 @@ def _every_answer(view: View) -> Iterator[Chart]:
     points, models, drawn = chart_data.length_rows(view)
     if points.empty:
         return
-    shown = _without_private_prompts(view, points)[POINT_COLUMNS]
+    shown = without_private_prompts(points, view.answers.choices(view.host.key))[POINT_COLUMNS]
     caption = chart_words.length(view, len(points), drawn)
     yield _chart("answers", "Every answer", caption, length_chart(shown, models))
-
-
-def _without_private_prompts(view: View, rows: pd.DataFrame) -> pd.DataFrame:
-    """What somebody typed in the arena is theirs; prompts of benchmarks and of the published study are to be read."""
-    asked = view.answers.choices(view.host.key)
-    open_prompts = set(asked[asked["origin"] != "arena"]["prompt_key"])
-    return rows.assign(prompt=rows["prompt"].where(rows["prompt_key"].isin(open_prompts), HIDDEN_PROMPT))
 
 
 def _chart(id: str, title: str, caption: str, drawing: alt.TopLevelMixin, said: tuple[Markup, ...] = ()) -> Chart:

@@ -15,21 +15,23 @@ from evaluation.host import host as this_host
 from evaluation.leaderboard.answers import Answers, HostFacts, Selection
 from evaluation.leaderboard.study import Finding, basis, findings
 from evaluation.leaderboard.view import View, make_view, measure, models_of, only_disturbed
-from evaluation.leaderboard.words import host_names
+from evaluation.leaderboard.words import host_names, shortened
+from evaluation.models.names import printable
 from evaluation.records import Origin, Response
 from evaluation.report import ReportError
+from evaluation.report.texts import few
 from evaluation.runs.listing import RunList, RunSummary
 from evaluation.runs.logs import RunLogs
 from evaluation.settings import PUBLISHED_DIR
-from evaluation.store import ResponseStore, encodable
+from evaluation.store import ResponseStore
 from training.public import public_run
 
 ALL = "all"
 """Instead of the id of a benchmark."""
 MOST_RUNS = 12
-"""More lines in one chart tell nobody anything; the newest are taken unless some are named."""
-LISTED = 12
-"""Names in a sentence; more would hide it."""
+"""More lines in one chart tell nobody anything."""
+OFFERED = 12
+"""Ids of conversations that are named when one is not there."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Wishes:
     benchmark: str | None = None
     """Id, or ``all``. Else the newest of the machine."""
     runs: tuple[str, ...] | None = None
-    """Ids of training runs. Else all that are not archived."""
+    """Ids of training runs, at most ``MOST_RUNS``. Else the newest that are not archived."""
     conversations: tuple[str, ...] = ()
     """Their ids."""
     arena: bool = False
@@ -57,7 +59,7 @@ class Contents:
     created_at: float
     """UTC s."""
     view: View | None
-    """``None`` when no answer is stored."""
+    """``None`` when no answer is stored. The address of an endpoint is not in it."""
     doubtful: bool
     """Whether disturbed answers count, as there are no others."""
     benchmarks: tuple[Benchmark, ...]
@@ -93,12 +95,8 @@ def choose(sources: Sources, wishes: Wishes) -> Contents:
         )
     runs = _chosen_runs(sources.runs, wishes.runs)
     talks = tuple((id, _conversation(sources.store, id)) for id in dict.fromkeys(wishes.conversations))
-    version = sources.answers.refresh()
-    view = _view(sources, version, wishes)
-    doubtful = view is not None and only_disturbed(view)
-    if view and doubtful:
-        view = again(view, replace(view.selection, disturbed=True))
-    return contents(view, sources.benchmarks, sources.runs, runs, sources.logs, talks, wishes.title, doubtful)
+    view = _view(sources, sources.answers.refresh(), wishes)
+    return contents(view, sources.benchmarks, sources.runs, runs, sources.logs, talks, wishes.title)
 
 
 def contents(
@@ -109,15 +107,19 @@ def contents(
     logs: RunLogs,
     conversations: Sequence[tuple[str, Sequence[Response]]],
     title: str | None = None,
-    doubtful: bool = False,
 ) -> Contents:
-    """A report of what was chosen; ``runs`` and ``conversations`` are those that go in."""
-    if view:  # for its readers no machine is this one
-        view = replace(view, host_name=host_names(view.answers.hosts(), None)[view.host.key])
+    """A report of what was chosen; ``runs`` and ``conversations`` are those that go in. Where every answer that would
+    count was disturbed, they count."""
+    doubtful = view is not None and only_disturbed(view)
+    if view and doubtful:
+        view = again(view, replace(view.selection, disturbed=True))
+    if view and view.host.cores is None:
+        asked = models_of(view.answers, view.host.key).names.values()
+        view = replace(view, host=replace(view.host, cpu=shortened(", ".join(asked))))
     counted = [each for each in known_benchmarks if view and each.plan.id in view.selection.benchmarks]
     rests_on, found = _study(view, known_runs) if view else ("", [])
     return Contents(
-        title=encodable(" ".join((title or "").split())) or (counted[0].plan.name if counted else "Leaderboard"),
+        title=printable(title or "") or printable(counted[0].plan.name if counted else "") or "Leaderboard",
         created_at=time.time(),
         view=view,
         doubtful=doubtful,
@@ -142,7 +144,7 @@ def again(view: View, selection: Selection) -> View:
     """The view of another selection on the same machine."""
     names = models_of(view.answers, view.host.key).names
     measured = measure(view.answers, selection, names)
-    found = make_view(view.answers, view.version, view.host, view.host_name, selection, measured, names)
+    found = make_view(view.answers, view.version, view.host, selection, measured, names)
     return replace(found, colors={**found.colors, **view.colors})
 
 
@@ -158,7 +160,7 @@ def _view(sources: Sources, version: int, wishes: Wishes) -> View | None:
         selection = without_arena(selection)
     names = models_of(sources.answers, host.key).names
     measured = measure(sources.answers, selection, names)
-    return make_view(sources.answers, version, host, host.cpu, selection, measured, names)
+    return make_view(sources.answers, version, host, selection, measured, names)
 
 
 def _host(answers: Answers, hosts: Sequence[HostFacts], wanted: str | None) -> HostFacts:
@@ -166,7 +168,7 @@ def _host(answers: Answers, hosts: Sequence[HostFacts], wanted: str | None) -> H
     if wanted is not None and wanted not in by_key:
         names = host_names(hosts, None)
         there = [f"{key} ({names[key]})" for key in by_key]
-        raise ReportError(f"No answer of a machine {wanted} is stored. {_listed('There are', there)}")
+        raise ReportError(f"No answer of a machine {wanted} is stored. There are: {few(there)}.")
     here = this_host().key
     if wanted is None and here in by_key and answers.choices(here)["benchmark"].notna().any():
         return by_key[here]
@@ -182,7 +184,7 @@ def _benchmark(answers: Answers, host: HostFacts, wishes: Wishes) -> tuple[str, 
     if wishes.benchmark is None:
         return (there[0],)
     if wishes.benchmark not in there:
-        found = _listed("There are", there) if there else "It has none."
+        found = f"There are: {few(there)}." if there else "It has none."
         raise ReportError(f"The machine {host.key} has no answers of a benchmark {wishes.benchmark}. {found}")
     return (wishes.benchmark,)
 
@@ -193,16 +195,18 @@ def _chosen_runs(runs: Sequence[RunSummary], wanted: Sequence[str] | None) -> li
     by_id = {each.run.id: each for each in runs}
     unknown = [id for id in wanted if id not in by_id]
     if unknown:
-        found = _listed("There are", list(by_id)) if by_id else "There is none yet."
+        found = f"There are: {few(by_id)}." if by_id else "There is none yet."
         raise ReportError(f"No training run is called {', '.join(unknown)}. {found}")
+    if len(set(wanted)) > MOST_RUNS:
+        raise ReportError(f"More than {MOST_RUNS} training runs in one chart tell nobody anything: name fewer.")
     return [each for each in runs if each.run.id in wanted]
 
 
 def _conversation(store: ResponseStore, id: str) -> tuple[Response, ...]:
     found = store.conversation(id)
     if not found:
-        latest = [each.id for each in store.conversations(LISTED)]
-        there = _listed("The latest are", latest) if latest else "None is stored."
+        latest = [each.id for each in store.conversations(OFFERED)]
+        there = f"The latest are: {few(latest)}." if latest else "None is stored."
         raise ReportError(f"No conversation {id} is stored here. {there}")
     return found
 
@@ -216,8 +220,3 @@ def _study(view: View, runs: Sequence[RunSummary]) -> tuple[str, list[Finding]]:
         return "", []
     found = findings(view.answers, view.host.key, [each.run for each in runs], disturbed)
     return basis(view.answers, view.host.key, disturbed), found
-
-
-def _listed(start: str, names: Sequence[str]) -> str:
-    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return f"{start}: {', '.join(names[:LISTED])}{more}."

@@ -1,12 +1,13 @@
 """A conversation of the arena to be read: each message, and the panes' answers side by side."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from markupsafe import Markup
 
 from evaluation.charts.colors import model_colors
+from evaluation.models.names import printable
 from evaluation.records import Response
 from evaluation.report.texts import answer
 from evaluation.transcript import circumstances, figures_line, newest_attempts, prompt_of
@@ -47,7 +48,7 @@ class Talk:
 def talk(id: str, responses: Sequence[Response], colors: Mapping[str, str]) -> Talk:
     """From the stored responses of one conversation, at least one: of an edited message the last wording, of each pane
     the newest answer to it. ``colors`` by model key; models not among them get their own."""
-    shown = _last_wordings(newest_attempts(responses))
+    shown = [_public(each) for each in _last_wordings(newest_attempts(responses))]
     own = {**model_colors(response.model.key for response in shown), **colors}
     rounds = []
     for _, answers in groupby(shown, key=_round):
@@ -56,6 +57,14 @@ def talk(id: str, responses: Sequence[Response], colors: Mapping[str, str]) -> T
     title = " ".join(prompt_of(shown[0]).split())
     short = title if len(title) <= TITLE_CHARACTERS else f"{title[: TITLE_CHARACTERS - 1]}…"
     return Talk(id, short or "Conversation", answer("\n\n".join(circumstances(shown))), tuple(rounds))
+
+
+def _public(response: Response) -> Response:
+    """Without what only its owner can use: the address of an endpoint, and why an answer failed, which may name paths,
+    addresses and variables."""
+    model = replace(response.model, name=printable(response.model.name))
+    host = response.host if response.host.cores is not None else replace(response.host, cpu=model.name)
+    return replace(response, model=model, host=host, error=None)
 
 
 def _last_wordings(responses: Sequence[Response]) -> list[Response]:

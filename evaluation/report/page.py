@@ -30,7 +30,8 @@ def report_page(contents: Contents) -> str:
     trained = training(contents.runs, contents.logs, colors)
     shown = table(view) if view and rows else None
     charts = leaderboard_charts(view) if view else []
-    libraries, own = _libraries(), _script()
+    draws = trained.chart is not None or any(chart.spec for chart in charts)
+    scripts = [*([_libraries()] if draws else []), _script()]
     html = (
         _environment()
         .get_template("report.html.j2")
@@ -38,6 +39,7 @@ def report_page(contents: Contents) -> str:
             contents=contents,
             created=moment(contents.created_at),
             view=view,
+            host_name=words.host_names([view.host], None)[view.host.key] if view else "",
             counted=words.counted(view.measured.board, view.measured.cells) if view else "",
             verdict=[sentence(each) for each in view.measured.sentences] if view else [],
             published_note=paragraphs(words.PUBLISHED_NOTE) if view and view.host.published else None,
@@ -52,10 +54,9 @@ def report_page(contents: Contents) -> str:
             statistics=method.STATISTICS,
             versions=method.versions(trained.software),
             style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
-            draws=trained.chart is not None or any(chart.spec for chart in charts),
-            libraries=Markup(libraries),
-            script=Markup(own),
-            script_hashes=[_hash(libraries), _hash(own)],
+            draws=draws,
+            scripts=[Markup(each) for each in scripts],
+            script_hashes=[_hash(each) for each in scripts],
         )
     )
     return encodable(html)

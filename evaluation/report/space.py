@@ -2,19 +2,27 @@
 
 import json
 import re
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from evaluation.report import ReportError
 
+if TYPE_CHECKING:
+    from huggingface_hub import SpaceInfo
+
 TIMEOUT_S = 10.0
 LOG_IN = "log in with `hf auth login`, or set HF_TOKEN"
+MARK = "finetune-arena-report"
+"""Tag by which a report knows a Space of reports."""
+FRESH = {".gitattributes", "README.md"}
+"""What a Space has that nobody has put anything into."""
 _NAME = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 
 
 def push(page: str, repo_id: str, title: str, private: bool = False) -> str:
     """Make the page the ``index.html`` of a static Space, which is created if needed, in one commit.
 
-    Returns the address at which people see it. A Space that runs a program is never overwritten. Raises
+    Returns the address at which people see it. A Space that holds something else is never overwritten. Raises
     ``ReportError``.
     """
     import httpx
@@ -30,9 +38,11 @@ def push(page: str, repo_id: str, title: str, private: bool = False) -> str:
         raise ReportError(f"The token of the hub has characters that no token has: {LOG_IN} anew.")
     api = HfApi(token=token)
     try:
+        is_new = not api.repo_exists(repo_id, repo_type="space")
         api.create_repo(repo_id, repo_type="space", space_sdk="static", private=private, exist_ok=True)
         there = api.space_info(repo_id, timeout=TIMEOUT_S)
-        _refuse_other(there.sdk, bool(there.private), repo_id, private)
+        if not is_new:
+            _refuse_other(there, repo_id, private)
         files = {"README.md": _readme(title), "index.html": page}
         api.create_commit(
             repo_id,
@@ -47,13 +57,15 @@ def push(page: str, repo_id: str, title: str, private: bool = False) -> str:
     return f"{api.endpoint}/spaces/{repo_id}"
 
 
-def _refuse_other(sdk: str | None, is_private: bool, repo_id: str, private: bool) -> None:
-    if sdk != "static":
+def _refuse_other(there: "SpaceInfo", repo_id: str, private: bool) -> None:
+    files = {each.rfilename for each in there.siblings or ()}
+    tags = (there.card_data and there.card_data.tags) or ()
+    if there.sdk != "static" or not (files <= FRESH or MARK in tags):
+        what = "holds pages that are no report" if there.sdk == "static" else f"runs {there.sdk or 'something else'}"
         raise ReportError(
-            f"The Space {repo_id} is there already and runs {sdk or 'something else'}, which a report would replace: "
-            "name another one."
+            f"The Space {repo_id} is there already and {what}, which a report would replace: name another one."
         )
-    if private and not is_private:
+    if private and not there.private:
         raise ReportError(
             f"The Space {repo_id} is there already and everyone can see it, so nothing was pushed: make it private in "
             "its settings, name another one, or push without asking for privacy."
@@ -63,7 +75,7 @@ def _refuse_other(sdk: str | None, is_private: bool, repo_id: str, private: bool
 def _readme(title: str) -> str:
     """The card of a Space; a JSON text is a YAML text, too."""
     lines = (f"title: {json.dumps(title[:100], ensure_ascii=False)}", "sdk: static", "app_file: index.html")
-    return "\n".join(("---", *lines, "pinned: false", "---", ""))
+    return "\n".join(("---", *lines, "pinned: false", f"tags: [{MARK}]", "---", ""))
 
 
 def _why_not(error: Exception, repo_id: str, token: str) -> str:

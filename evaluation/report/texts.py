@@ -1,5 +1,6 @@
 """Texts as HTML: sentences of this program, and what models and users wrote, in which nothing may run or be fetched."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from markdown_it import MarkdownIt
@@ -8,6 +9,9 @@ from markupsafe import Markup
 
 HEADINGS_BELOW = 3
 """Headings of an answer stand below those of the page."""
+
+LISTED = 12
+"""Names in a sentence; more would hide it."""
 
 _sentences = MarkdownIt("commonmark", {"html": False})
 _answers = (
@@ -38,6 +42,13 @@ def answer(text: str) -> Markup:
 
 def _lowered(heading: Token) -> str:
     return f"h{min(6, int(heading.tag[1:]) + HEADINGS_BELOW)}"
+
+
+def few(names: Iterable[str]) -> str:
+    """``a, b and 3 more``."""
+    found = list(names)
+    more = f" and {len(found) - LISTED} more" if len(found) > LISTED else ""
+    return f"{', '.join(found[:LISTED])}{more}"
 
 
 def moment(seconds_utc: float) -> str:

@@ -96,7 +96,7 @@ def training(runs: Sequence[RunSummary], logs: RunLogs, colors: Mapping[str, str
 
 
 def _shown(runs: Sequence[RunSummary], logs: RunLogs, colors: Mapping[str, str]) -> list[_Shown]:
-    names = {run: " ".join(name.split())[:LONGEST_NAME] for run, name in labels(runs).items()}
+    names = {run: name[:LONGEST_NAME] for run, name in labels(runs).items()}
     unique = dict(zip(names, distinct(list(names.values()), [f"({run})" for run in names]), strict=True))
     own = apart({**colors, **{run: model_colors([run])[run] for run in names if run not in colors}})
     read = logs.read([each.folder for each in runs])

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from evaluation.models.names import printable
 from evaluation.runs.log_figures import LogFigures, log_figures
 from evaluation.runs.logs import UNREADABLE, RunLogs
 from training.runlog import LOG_FILE, RUN_FILE, Run, RunError, read_run, subfolders
@@ -144,12 +145,11 @@ class RunList:
 def labels(runs: Sequence[RunSummary]) -> dict[str, str]:
     """A name for each run id that is unique among these: its name, with date and time only where two share one (and
     with its id where that does not tell them apart)."""
-    found = {summary.run.id: summary.run.name for summary in runs}
+    found = names = {summary.run.id: printable(summary.run.name) or summary.run.id for summary in runs}
     for more in (_time_of_start, lambda run: run.id):
         shared = _shared(found.values())
-        for summary in runs:
-            if found[summary.run.id] in shared:
-                found[summary.run.id] = f"{summary.run.name} ({more(summary.run)})"
+        told_apart = {each.run.id: f"{names[each.run.id]} ({more(each.run)})" for each in runs}
+        found = {run: told_apart[run] if name in shared else name for run, name in found.items()}
     return found
 
 

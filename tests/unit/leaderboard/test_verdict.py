@@ -121,7 +121,7 @@ def test_caveats_of_the_answers() -> None:
     settings = ({(0.0, 256)}, {(0.7, 512), (0.0, 256)}, set())
     figures = {"a": model(2, 0.9), "b": model(3, 0.9)}
     text = said(figures, NAMES, settings=settings, failed=(0, 1, 9), left_out=({}, {}, {"cold": 3}))
-    assert "Settings differ: **Alpha** with temperature 0, 256 tokens at most; **Beta** with" in text
+    assert "Settings differ: **Alpha** with temperature 0, at most 256 tokens; **Beta** with" in text
     assert "**Beta** failed 1 time; no figure shows that." in text
     assert "**Gamma** has no answer that counts; cold: 3." in text
 

@@ -10,17 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.records import Message, Response
+from evaluation.leaderboard.private_prompts import PRIVATE
+from evaluation.records import Host, Message, Response
 from evaluation.report import ReportError
 from evaluation.report.__main__ import main
-from evaluation.report.contents import Sources, Wishes, choose
+from evaluation.report.contents import MOST_RUNS, Sources, Wishes, again, choose, contents, without_arena
+from evaluation.report.method import asked as what_was_asked
 from evaluation.report.page import report_page
 from evaluation.store import ResponseStore
 from tests import benchmark_answers
 from tests.finished_run import ROW, make_run
 from tests.responses import HOST, PLAIN
 
-EVIL = "</script><img src=x onerror=alert(1)> *Tiny* <!-- "
+EVIL = "</script><img src=x onerror=alert(1)> *Tiny* <!--"
+TURNED = "\u202e"
+"""A mark after which text runs to the left, figures and all."""
 SECRET = "Should I tell my neighbor, asked nobody but this visitor?"
 TALK = PLAIN.place.conversation
 LARGEST_BYTES = 5_000_000
@@ -74,9 +78,9 @@ def results(tmp_path: Path) -> Path:
     """A benchmark, a finished run whose name holds HTML, and two answers of the arena by a model whose name does."""
     results = tmp_path / "results"
     benchmark_answers.store(results)
-    make_run(tmp_path)
+    make_run(tmp_path, name=f"Demo <b>*run*</b>{TURNED}")
     store = ResponseStore(results / "responses")
-    evil = replace(PLAIN.model, key="evil", name=EVIL)
+    evil = replace(PLAIN.model, key="evil", name=f"{EVIL}{TURNED} ")
     text = "# Big\n\n**bold** ![p](http://example.com/p.png) [l](javascript:alert(1)) <b onclick=x>no</b> \ud800"
     store.append(asked(1, model=evil, text=text))
     store.append(asked(2, place=replace(PLAIN.place, pane=1)))
@@ -86,7 +90,8 @@ def results(tmp_path: Path) -> Path:
 def test_a_page_of_figures_curves_and_a_conversation(results: Path, tmp_path: Path) -> None:
     """Verdict, table, charts, trend, the chosen conversation and how it was measured, in one file under 5 MB. Names and
     answers are text, whatever is in them: no tag or script of theirs, and none that the page's own policy would run.
-    No row of the data and no path of this machine goes along. A file that was there is replaced."""
+    No row of the data and no path of this machine goes along, and no name turns around what stands beside it. A file
+    that was there is replaced."""
     out = tmp_path / "report.html"
     out.write_text("old")
     asks = ["--host", HOST.key, "--arena", "--conversation", TALK, "--title", "Which <b>one</b>?"]
@@ -103,8 +108,8 @@ def test_a_page_of_figures_curves_and_a_conversation(results: Path, tmp_path: Pa
         "llama 1",
     ):
         assert text in page.text, text
-    assert page.text.count(EVIL.strip()) >= 2 and len(page.charts) == 5
-    assert sum(SECRET in chart for chart in page.charts) == 0 and "A prompt of the arena" in page.charts[3]
+    assert page.text.count(EVIL) >= 2 and TURNED not in page.html and len(page.charts) == 5
+    assert sum(SECRET in chart for chart in page.charts) == 0 and PRIVATE in str(json.loads(page.charts[3]))
     assert {"img", "b", "a"}.isdisjoint(
         tag for tag, attributes in page.tags if tag != "a" or "#" not in attributes["href"]
     )
@@ -122,13 +127,13 @@ def test_a_page_of_figures_curves_and_a_conversation(results: Path, tmp_path: Pa
 
 def test_nothing_of_the_arena_unless_it_is_asked_for(results: Path) -> None:
     """By default only benchmarks count; with ``arena`` its answers do, and their prompts stay out all the same."""
-    sources = Sources(results)
-    newest = choose(sources, Wishes(host=HOST.key))
+    sources = Sources(results, results.parent)
+    newest = choose(sources, Wishes(host=HOST.key, runs=()))
     assert newest.view.selection.benchmarks == ("demo",) and not newest.conversations
-    everything = choose(sources, Wishes(host=HOST.key, benchmark="all"))
+    everything = choose(sources, Wishes(host=HOST.key, benchmark="all", runs=()))
     for chosen in (newest, everything):
         assert EVIL not in chosen.view.labels.values() and len(chosen.view.labels) == 3
-    assert EVIL in choose(sources, Wishes(host=HOST.key, arena=True)).view.labels.values()
+    assert EVIL in choose(sources, Wishes(host=HOST.key, arena=True, runs=())).view.labels.values()
     assert SECRET not in report_page(everything)
 
 
@@ -141,26 +146,72 @@ def test_nothing_stored_is_said(tmp_path: Path) -> None:
 
 
 def test_one_model_has_figures_and_no_comparison(tmp_path: Path) -> None:
-    """Its figures and charts stand alone; a host with answers of the arena only says that none counts."""
+    """Its figures and charts stand alone. Answers that are all disturbed count where there are no others, and the page
+    says so, also when those of the arena were looked at before."""
     results = tmp_path / "results"
     store = ResponseStore(results / "responses")
     for each in benchmark_answers.responses(benchmark_answers.BEHAVIOURS[:1]):
-        store.append(each)
-    other = replace(HOST, key="0" * 12)
-    store.append(asked(3, host=other))
-    page = Page(report_page(choose(Sources(results), Wishes(host=HOST.key, runs=()))))
+        store.append(replace(each, cell=replace(each.cell, disturbed=True)))
+    store.append(asked(1))
+    sources = Sources(results, results.parent)
+    wide = choose(sources, Wishes(host=HOST.key, arena=True, runs=()))
+    assert not wide.doubtful and set(wide.view.labels.values()) == {"Small 135M Instruct", "Tiny 1M"}
+    chosen = contents(again(wide.view, without_arena(wide.view.selection)), (), (), (), sources.logs, ())
+    assert chosen.doubtful and chosen.view.selection.disturbed
+    page = Page(report_page(chosen))
+    assert "the times are doubtful" in page.text
     assert "is the only model here" in page.text and len(page.charts) == 2
-    page = Page(report_page(choose(Sources(results), Wishes(host=other.key, runs=()))))
-    assert "No answer of this machine counts here" in page.text and not page.charts and SECRET not in page.html
+
+
+def test_an_endpoint_is_named_and_its_address_is_not(tmp_path: Path) -> None:
+    """Neither among the machines nor in a conversation, whose failures do not say why: that is for the owner."""
+    host = Host("0" * 12, "gpu-box:8000", None, None, "unknown", "OpenAI-compatible server")
+    failed = {"error": "Nothing answers at gpu-box:8000, see /home/me/log.", "finish_reason": "error", "text": ""}
+    ResponseStore(tmp_path / "responses").append(asked(1, host=host, **failed))
+    page = Page(report_page(choose(Sources(tmp_path, tmp_path), Wishes(host=host.key, conversations=(TALK,)))))
+    assert "Endpoint Tiny 1M" in page.text and "Host: Tiny 1M, OpenAI-compatible server" in page.text
+    assert "failed" in page.text and SECRET in page.text
+    assert "gpu-box" not in page.html and "/home" not in page.html
+    assert "No answer of this machine counts here" in page.text and not page.charts
+
+
+def test_what_was_left_out_on_purpose_is_told(results: Path) -> None:
+    """The filters that the figures went through, so that nobody takes a part for the whole; no prompt of the arena."""
+    answer = list(benchmark_answers.responses())[1]
+    more = replace(answer, id="9" * 26, messages=(Message("user", "Asked one model only?"),))
+    ResponseStore(results / "responses").append(more)
+    everything = choose(Sources(results, results.parent), Wishes(host=HOST.key, arena=True, runs=())).view
+    assert not [name for name, _ in what_was_asked(everything, ()) if name.startswith("Only")]
+    models = tuple(key for key, name in everything.labels.items() if "135M" in name)
+    prompts = everything.answers.choices(HOST.key).drop_duplicates("prompt_key").set_index("prompt")["prompt_key"]
+    asked_for = (prompts[SECRET], prompts["Question 1: why is the sky blue?"])
+    told = [
+        row
+        for chosen in (
+            {"models": models, "prompt_sets": ("demo",)},
+            {"origins": ("benchmark", "arena"), "prompts": asked_for},
+        )
+        for row in what_was_asked(again(everything, replace(everything.selection, **chosen)), ())
+    ]
+    assert {row for row in told if row[0].startswith("Only")} == {
+        ("Only these origins", "benchmark, arena"),
+        ("Only these prompt sets", "demo"),
+        ("Only these prompts", f"“{PRIVATE}”, “Question 1: why is the sky blue?”"),
+        ("Only these models", ", ".join(everything.labels[key] for key in models)),
+        ("Only prompts that every model answered", "8 of 9"),
+    }
 
 
 def test_what_is_not_there_is_named(results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A sentence with what there is instead; from the command line exit code 1, and no file."""
-    sources = Sources(results)
+    sources = Sources(results, results.parent)
+    run = sources.runs[0]
+    sources.runs = tuple(replace(run, run=replace(run.run, id=f"r{number}")) for number in range(MOST_RUNS + 1))
     for wishes, said in (
-        (Wishes(host="gone"), "No answer of a machine gone is stored. There are: 8ea861437d6d"),
+        (Wishes(host="gone"), "No answer of a machine gone is stored. There are: 3f9ac1d20b77 ("),
         (Wishes(host=HOST.key, benchmark="gone"), "no answers of a benchmark gone. There are: demo."),
         (Wishes(runs=("gone",)), "No training run is called gone. There are: "),
+        (Wishes(runs=tuple(each.run.id for each in sources.runs)), f"More than {MOST_RUNS} training runs in one chart"),
         (Wishes(arena=True, benchmark="demo"), "ask for them, or for a benchmark, not for both."),
     ):
         with pytest.raises(ReportError) as refusal:

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from evaluation.report import ReportError
+from evaluation.report.__main__ import main
 from evaluation.report.space import push
 from tests.hub_space_protocol import SpaceHub
 
@@ -37,18 +38,30 @@ def test_a_static_space_is_made_and_updated(hub: SpaceHub) -> None:
     assert space.sdk == "static" and repository.private and len(repository.commits) == 2
     assert repository.files["index.html"] == PAGE.encode()
     card = yaml.safe_load(repository.files["README.md"].decode().split("---\n")[1])
-    assert card == {"title": title, "sdk": "static", "app_file": "index.html", "pinned": False}
+    shown = {"title": title, "sdk": "static", "app_file": "index.html", "pinned": False}
+    assert card == {**shown, "tags": ["finetune-arena-report"]}
     push(f"{PAGE}!", "you/report", "Report")
     assert len(repository.commits) == 3 and repository.files["index.html"].endswith(b"!")
 
 
 def test_other_spaces_are_left_alone(hub: SpaceHub) -> None:
-    """One that runs a program is not overwritten, and one that everyone sees takes no private report."""
+    """One that runs a program or has other pages is not overwritten, and one that everyone sees takes no private
+    report."""
     hub.add_space("you/app", "docker", {"Dockerfile": b""})
-    hub.add_space("you/open", "static", {})
+    hub.add_space("you/pages", "static", {"README.md": b"---\ntags: [mine]\n---\n", "index.html": b"Mine"})
+    hub.add_space("you/open", "static", {"README.md": b"---\nsdk: static\n---\n"})
     assert "runs docker, which a report would replace" in refusal("you/app")
+    assert "holds pages that are no report" in refusal("you/pages")
     assert "everyone can see it" in refusal("you/open", private=True)
     assert all(len(each.commits) == 1 for each in hub.repositories.values())
+
+
+def test_a_title_of_any_characters_makes_a_card(hub: SpaceHub, tmp_path: Path) -> None:
+    """From the command line: what cannot be seen, and no YAML may hold, is left out."""
+    title = "A\x7fB \x80\u202eC\ufffe\ud800"
+    assert main([str(tmp_path / "report.html"), "--title", title, "--push", "you/report"]) == 0
+    card = hub.repositories["space", "you/report"].files["README.md"].decode()
+    assert yaml.safe_load(card.split("---\n")[1])["title"] == "A B C"
 
 
 def test_why_nothing_was_pushed(hub: SpaceHub, monkeypatch: pytest.MonkeyPatch) -> None:
