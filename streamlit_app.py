@@ -5,7 +5,9 @@ import streamlit as st
 from dashboard import services
 from dashboard.kept import draw_kept
 from dashboard.public.door import draw_door
+from dashboard.public.side_doors import close_side_doors
 
+close_side_doors()
 st.set_page_config(page_title="Finetune Arena", page_icon="dashboard/icon.svg", layout="wide")
 
 page = st.navigation(

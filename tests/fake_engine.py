@@ -117,7 +117,7 @@ class FakeGeneration:
         self.response = Response(
             id=str(ULID()),
             origin=self.request.origin,
-            host=HOST,
+            host=getattr(self.request.model, "host", HOST),
             model=self.request.model.ref,
             messages=self.request.messages,
             sampling=self.request.sampling,

@@ -3,20 +3,22 @@
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard import services
+from dashboard import services, visitors
 from dashboard.arena import figures, history, links, state
-from dashboard.arena.answer_text import as_plain
 from dashboard.arena.answers import draw_rounds
 from dashboard.arena.conversation import Conversation, Pane
 from dashboard.arena.panes import default_pane_count, draw_catalog, pick_panes
 from dashboard.arena.settings import shared_settings
 from dashboard.benchmark.notice import draw_notice
 from dashboard.public import guards
+from dashboard.public.answers import shown_response
 from dashboard.public.limits import LimitError
 from dashboard.public.stored import draw_stored_note, draw_switch
+from dashboard.told import told
 from dashboard.training.neighbour import draw_neighbour
 from evaluation.charts.colors import model_colors
 from evaluation.models import Catalog
+from evaluation.records import Response
 from evaluation.transcript import to_json, to_markdown
 
 # The study's three prompts.
@@ -110,12 +112,17 @@ def draw_address(conversation: Conversation) -> None:
 
 def draw_downloads(conversation: Conversation) -> None:
     """The answers that are done, as a file to read and as one for programs."""
+    hides = visitors.hides()  # at the click nobody knows any more who asks
+
+    def responses() -> list[Response]:
+        return [shown_response(each, hides) for each in conversation.responses()]
+
     formats = (("Markdown", "md", "text/markdown", to_markdown), ("JSON", "json", "application/json", to_json))
     with st.container(horizontal=True):
         for name, ending, mime, write in formats:
             st.download_button(
                 f"Download {name}",
-                lambda write=write: write(conversation.responses()),
+                lambda write=write: write(responses()),
                 file_name=f"arena-{conversation.id}.{ending}",
                 mime=mime,
                 icon=":material/download:",
@@ -131,7 +138,7 @@ def draw_input(panes: list[Pane]) -> tuple[DeltaGenerator, DeltaGenerator]:
     refusal = state.take_refusal()
     with st.bottom:
         if refusal:
-            st.warning(as_plain(refusal), icon=":material/front_hand:")
+            st.warning(told(refusal), icon=":material/front_hand:")
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             if len(panes) > 1:
                 st.segmented_control(
@@ -153,6 +160,7 @@ def draw_input(panes: list[Pane]) -> tuple[DeltaGenerator, DeltaGenerator]:
 def draw_starters() -> None:
     """An empty conversation offers something to begin with."""
     st.markdown("Ask anything below, or start with one of the study's questions.")
+    draw_stored_note()  # on a phone the input covers what comes after the buttons
     with st.container(horizontal=True):
         for number, prompt in enumerate(STARTERS):
             st.button(
@@ -162,7 +170,6 @@ def draw_starters() -> None:
                 on_click=state.wish,
                 args=("ask", prompt),
             )
-    draw_stored_note()
 
 
 def draw_stored(conversation_id: str, catalog: Catalog) -> None:
@@ -190,7 +197,7 @@ def main() -> None:
     try:
         catalog = guards.offered(services.catalog())
     except LimitError as error:
-        st.error(f"Nobody is asked: {as_plain(str(error))}", icon=":material/error:")
+        st.error(f"Nobody is asked: {told(error)}", icon=":material/error:")
         return
     stored = links.asked_for_stored()
     if stored is not None:

@@ -21,7 +21,7 @@ def main() -> None:
     actions.draw_fault()
     if running is not None:
         draw_running(running)
-    if visitors.hides():
+    if not visitors.may_manage():
         st.info(actions.PUBLIC, icon=":material/lock:")
         draw_earlier(running, actions.PUBLIC)
         return

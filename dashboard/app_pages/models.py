@@ -7,7 +7,7 @@ from dashboard.arena.answer_text import as_plain
 from dashboard.models import actions
 from dashboard.models.here import draw_here
 from dashboard.models.hub import draw_hub
-from dashboard.models.progress import draw_downloads
+from dashboard.models.progress import IN_CARD, draw_downloads, drop_done
 from dashboard.models.servers import draw_servers
 from dashboard.public.limits import LimitError
 from dashboard.visitors import may_manage
@@ -35,11 +35,16 @@ def main() -> None:
         except LimitError as error:
             st.error(as_plain(str(error)), icon=":material/error:")
         return
-    draw_downloads()
+    top = st.container()
+    st.session_state[IN_CARD] = None  # a drawing that was broken off may have left one
     for tab, draw in zip(st.tabs(list(SECTIONS), key=SECTION, on_change="rerun"), SECTIONS.values(), strict=True):
         if tab.open:
             with tab:
                 draw()
+    with top:
+        draw_downloads()
+    if st.session_state[SECTION] == next(iter(SECTIONS)):
+        drop_done()
 
 
 main()

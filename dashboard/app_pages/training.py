@@ -8,7 +8,7 @@ import streamlit as st
 from dashboard.arena.answer_text import as_plain
 from dashboard.told import told
 from dashboard.training import data
-from dashboard.training.actions import START_FORM
+from dashboard.training.actions import PUBLIC, START_FORM
 from dashboard.training.card import draw_card
 from dashboard.training.compare import draw_compare
 from dashboard.training.curves import draw_curves
@@ -21,12 +21,14 @@ from dashboard.training.live import draw_live
 from dashboard.training.runs_table import pick_runs
 from dashboard.training.start import draw_start
 from dashboard.training.trend import draw_trend
+from dashboard.visitors import may_manage
 from evaluation.leaderboard.wording import counted
 from evaluation.runs.listing import Listing
 from training.runlog import RunError
 
 SHOWN_PROBLEMS = 50
 OPEN_RUN = "training_open_run"
+ANSWERS = "What each run did, which was better, what differed between them, where the adapter ended up."
 
 
 def draw_section(draw: Callable[..., None], *arguments: Any) -> None:
@@ -40,7 +42,12 @@ def draw_section(draw: Callable[..., None], *arguments: Any) -> None:
 
 def draw_head(listing: Listing) -> None:
     """What the page answers, and the two ways to get a run onto it: beside the title while closed, below it where a
-    form needs room."""
+    form needs room. For strangers, why there are none."""
+    if not may_manage():
+        st.title("Training", anchor=False)
+        st.markdown(ANSWERS)
+        st.info(PUBLIC, icon=":material/lock:")
+        return
     with st.container(gap="xsmall"):
         if any(st.session_state.get(key) for key in (START_FORM, IMPORT_FORM)):
             title, answers, start, imports = (st.container() for _ in range(4))
@@ -48,7 +55,7 @@ def draw_head(listing: Listing) -> None:
             title, start, imports = st.columns([2, 1, 1], gap="small", vertical_alignment="bottom")
             answers = st.container()
     title.title("Training", anchor=False)
-    answers.markdown("What each run did, which was better, what differed between them, where the adapter ended up.")
+    answers.markdown(ANSWERS)
     with start:
         draw_section(draw_start, listing)
     with imports:
@@ -57,11 +64,13 @@ def draw_head(listing: Listing) -> None:
 
 def draw_empty() -> None:
     """Before the first run."""
-    st.info(
-        "No run is here yet. **Start a training run** above trains the embedded model for a few steps, as does "
-        "`make train` in a terminal. **Import a log** takes what another program logged.",
-        icon=":material/model_training:",
-    )
+    sentences = ["No run is here yet."]
+    if may_manage():
+        sentences += [
+            "**Start a training run** above trains the embedded model for a few steps, as does `make train` in a "
+            "terminal. **Import a log** takes what another program logged."
+        ]
+    st.info(" ".join(sentences), icon=":material/model_training:")
 
 
 def draw_shown(runs: list[ShownRun], listing: Listing) -> None:

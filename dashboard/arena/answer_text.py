@@ -4,6 +4,7 @@ import re
 
 _FENCE = re.compile(r"(?:\A|\n\n)```[\w+#-]*\n.*?\n```(?=\n|\Z)", re.DOTALL)
 _OPENS_OTHER_BLOCK = re.compile(r"<[a-z!?/]|\$\$", re.IGNORECASE)
+_WOULD_BE_LINKED = re.compile(r"(?<=:)(?=//)|(?<=\bwww)(?=\.)|(?<=@)(?=\w)", re.IGNORECASE)
 _ZERO_WIDTH_SPACE = "\u200b"
 
 LONG_MESSAGE_CHARACTERS = 800
@@ -30,8 +31,10 @@ def _without_images(text: str) -> str:
 
 
 def as_plain(text: str) -> str:
-    """Text as Markdown that shows it to the letter: names of files and models, and sentences that quote them."""
-    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))
+    """Text as Markdown that shows it to the letter: names of files and models, and sentences that quote them. Addresses
+    of the web and of mail, which Markdown makes links of by itself, are broken up where nobody sees it."""
+    text = _WOULD_BE_LINKED.sub(_ZERO_WIDTH_SPACE, " ".join(text.split()))
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", text)
 
 
 def shortened(message: str) -> str:

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard import run_links
+from dashboard import run_links, visitors
 from dashboard.arena import state
 from dashboard.arena.answer_text import as_markdown, as_plain, shortened
 from dashboard.arena.conversation import Answer, Conversation, Round
 from dashboard.arena.copy_button import copy_button
 from dashboard.arena.figures import draw_figures, draw_latency
+from dashboard.public.answers import shown_response
+from dashboard.told import told
 from evaluation.engine.api import Snapshot
 from evaluation.records import Response
 
@@ -39,9 +41,9 @@ class Card:
         """Write what is new since the last call, if anything; returns whether the answer is done."""
         snapshot = self.answers[-1].attempt.snapshot()
         if snapshot.response is not None:
-            self._show_done(snapshot.text, snapshot.response)
+            self._show_done(snapshot.text, shown_response(snapshot.response, visitors.hides()))
             return True
-        text = as_markdown(snapshot.text) if snapshot.text else f":gray[{as_plain(status(snapshot))}]"
+        text = as_markdown(snapshot.text) if snapshot.text else f":gray[{told(status(snapshot))}]"
         if text != self.shown:
             self.body.markdown(text, anchors=False)
             self.shown = text
@@ -52,7 +54,7 @@ class Card:
         self.body.markdown(as_markdown(text) or ":gray[No text.]", anchors=False)
         with self.footer.container():
             if response.error is not None:
-                (st.error if response.finish_reason == "error" else st.warning)(as_plain(response.error))
+                (st.error if response.finish_reason == "error" else st.warning)(told(response.error))
             draw_figures(response)
             with st.container(horizontal=True, gap="small"):
                 if text:
@@ -174,4 +176,4 @@ def _follow(cards: list[Card]) -> None:
 def _warn_of_unsaved(conversation: Conversation) -> None:
     errors = [snapshot.save_error for a in conversation.answers() if (snapshot := a.attempt.snapshot()).save_error]
     if errors:
-        st.warning(as_plain(errors[-1]), icon=":material/save:")
+        st.warning(told(errors[-1]), icon=":material/save:")

@@ -10,11 +10,14 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Protocol
 
-from ulid import ULID
+from ulid import PureRandomPolicy, ULIDGenerator
 
 from evaluation.engine.api import GenerationRequest, Snapshot
 from evaluation.models import Model
 from evaluation.records import Message, ModelRef, Place, Response, Sampling
+
+_ids = ULIDGenerator(policy=PureRandomPolicy())
+"""An id is the key to a conversation. ``ULID()`` counts up within a millisecond, so that one id tells the next."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ class Round:
 class Conversation:
     """Rounds with the panes' answers, and what stays the same for all of them."""
 
-    id: str = field(default_factory=lambda: str(ULID()))
+    id: str = field(default_factory=lambda: str(_ids.generate()))
     template_date: date = field(default_factory=date.today)
     """Templates see this date in every round, so that a conversation does not change overnight."""
     system_prompt: str = ""

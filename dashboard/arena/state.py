@@ -1,6 +1,6 @@
 """What one visitor's tab remembers between two drawings of the arena, and what was asked of it since the last one."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -101,10 +101,10 @@ def carry_out_wish(panes: list[Pane]) -> None:
     chosen = _asked(asked, current, dict(enumerate(panes)))
     message = asked.message if asked.kind != "again" else current.rounds[-1].message
 
-    current.system_prompt = system_prompt
-    current.keep = keep and (current.keep or not current.rounds)
     try:
         with asking(len(chosen), _characters(message, system_prompt, chosen.values())) as note:
+            current.system_prompt = system_prompt
+            current.keep = keep and (current.keep or not current.rounds)
 
             def submit(request: GenerationRequest) -> Generation:
                 generation = engine.submit(request)
@@ -112,17 +112,23 @@ def carry_out_wish(panes: list[Pane]) -> None:
                 note(generation)
                 return generation
 
-            match asked.kind:
-                case "ask":
-                    current.ask(asked.message, chosen, submit)
-                case "edit":
-                    current.edit_last(asked.message, chosen, submit)
-                case "again":
-                    for pane, settings in chosen.items():
-                        current.answer_again(pane, settings, submit)
+            _put(asked, current, chosen, submit)
     except Refused as reason:
         st.session_state[REFUSED] = (str(reason), asked.message if asked.kind == "ask" else "")
         st.rerun()  # the input is drawn already, and gets its message back
+
+
+def _put(
+    asked: Wish, current: Conversation, panes: dict[int, Pane], submit: Callable[[GenerationRequest], Generation]
+) -> None:
+    match asked.kind:
+        case "ask":
+            current.ask(asked.message, panes, submit)
+        case "edit":
+            current.edit_last(asked.message, panes, submit)
+        case "again":
+            for pane, settings in panes.items():
+                current.answer_again(pane, settings, submit)
 
 
 def take_refusal() -> str | None:

@@ -1,13 +1,11 @@
 """What the buttons of the page do. A refusal is kept as a sentence and shown at the next drawing."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import streamlit as st
 
-from dashboard import services, visitors
-from dashboard.arena.answer_text import as_plain
+from dashboard import services
 from dashboard.machine import Taken, take
+from dashboard.told import told
+from dashboard.visitors import owners_only
 from evaluation.benchmark import folder
 from evaluation.benchmark.folder import Benchmark, BenchmarkError
 from evaluation.benchmark.plan import Plan
@@ -20,27 +18,28 @@ PUBLIC = (
 )
 
 
+@owners_only(FAULT, PUBLIC, BenchmarkError, Taken)
 def start(plan: Plan) -> None:
     """Write the plan down and begin."""
-    with _having_the_machine():
-        results_dir = services.settings().results_dir
-        folder.start(results_dir, folder.create(results_dir, plan).name)
+    _take_machine()
+    results_dir = services.settings().results_dir
+    folder.start(results_dir, folder.create(results_dir, plan).name)
 
 
+@owners_only(FAULT, PUBLIC, BenchmarkError, Taken)
 def resume(benchmark: str, again: bool) -> None:
     """Go on with what is not done; ``again``: also with what failed or was disturbed. Nothing when it runs already: a
     second click comes before the button is gone."""
     running = services.running_benchmark()
     if running is not None and running.plan.id == benchmark:
         return
-    with _having_the_machine():
-        folder.start(services.settings().results_dir, benchmark, again)
+    _take_machine()
+    folder.start(services.settings().results_dir, benchmark, again)
 
 
+@owners_only(FAULT, PUBLIC)
 def cancel(running: Benchmark) -> None:
     """Ask it to stop; that takes it a moment."""
-    if visitors.hides():
-        return
     folder.cancel(running.folder)
     st.session_state[STOPPING] = running.plan.id
 
@@ -58,16 +57,9 @@ def forget_stopping() -> None:
 def draw_fault() -> None:
     """Why the last click did nothing, once."""
     if fault := st.session_state.pop(FAULT, None):
-        st.error(as_plain(fault), icon=":material/error:")
+        st.error(told(fault), icon=":material/error:")
 
 
-@contextmanager
-def _having_the_machine() -> Iterator[None]:
-    try:
-        if visitors.hides():
-            raise Taken(PUBLIC)
-        take()
-        forget_stopping()
-        yield
-    except (BenchmarkError, Taken) as error:
-        st.session_state[FAULT] = str(error)
+def _take_machine() -> None:
+    take()
+    forget_stopping()

@@ -60,7 +60,7 @@ def _draw_one(benchmark: Benchmark, blocked: str | None) -> None:
             with st.container(horizontal=True, vertical_alignment="center", gap="small", width="content"):
                 _draw_actions(benchmark, blocked)
         color = "orange" if progress.status == "finished" else look.color
-        reason = f" · :{color}[{as_plain(progress.reason)}]" if progress.reason else ""
+        reason = f" · :{color}[{told(progress.reason)}]" if progress.reason else ""
         st.markdown(counts(progress) + reason, help=meaning(progress))
         st.caption(" · ".join(about))
 

@@ -9,6 +9,7 @@ from dashboard.arena.answer_text import as_plain
 from dashboard.benchmark import actions
 from dashboard.benchmark.notice import redraw_s, redraws_too_often, time_left
 from dashboard.benchmark.words import counts, meaning
+from dashboard.told import told
 from evaluation.benchmark.folder import Benchmark
 
 STOP_PATIENCE_S, POLL_S = 5.0, 0.1
@@ -62,7 +63,7 @@ def _draw(running: Benchmark) -> None:
                 "can be resumed where it was.",
             )
     share = progress.done / progress.total if progress.total else 0.0
-    st.progress(min(share, 1.0), text=f"{share:.0%} · {as_plain(progress.now or 'Starting')}")
+    st.progress(min(share, 1.0), text=f"{share:.0%} · {told(progress.now or 'Starting')}")
     st.markdown(f"**{counts(progress)}** · {time_left(progress)}", help=meaning(progress))
     st.caption(
         "It goes on when this page is closed; a browser on the same machine takes some of it. The arena answers again "

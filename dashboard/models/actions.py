@@ -1,16 +1,13 @@
 """What the buttons of the page do. A refusal is kept as a sentence and shown at the next drawing."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-
 import streamlit as st
 
 from dashboard import services
 from dashboard.models import data
 from dashboard.told import told
-from dashboard.visitors import may_manage
+from dashboard.visitors import owners_only
 from evaluation.endpoints import Endpoint
-from evaluation.endpoints.file import EndpointError, write_endpoints
+from evaluation.endpoints.file import EndpointError, checked, read_endpoints, write_endpoints
 from evaluation.hub import HubError
 from evaluation.hub.repositories import HubFile, HubRepository
 from evaluation.models import inventory
@@ -19,63 +16,61 @@ from evaluation.models.inventory import Item
 FAULT = "models_fault"
 ONLY_OWNERS = "Only an owner of this page can change what is here. To do that, start the app on a machine of your own."
 
+_managing = owners_only(FAULT, ONLY_OWNERS, HubError, EndpointError)
 
+
+@_managing
 def download(repository: HubRepository, file: HubFile) -> None:
     """Begin, or go on."""
-    with _managing():
-        data.downloads().start(repository, file)
-        st.toast("The download has begun. Its progress is shown at the top of the page.", icon=":material/download:")
+    data.downloads().start(repository, file)
 
 
+@_managing
 def cancel(download_id: str) -> None:
     """Stop it and keep what has come."""
-    with _managing():
-        data.downloads().cancel(download_id)
+    data.downloads().cancel(download_id)
 
 
+@_managing
 def resume(download_id: str) -> None:
     """Go on with it."""
-    with _managing():
-        data.downloads().resume(download_id)
+    data.downloads().resume(download_id)
 
 
+@_managing
 def forget(download_id: str) -> None:
     """Drop it, with what has come of it if it is not whole."""
-    with _managing():
-        data.downloads().forget(download_id)
+    data.downloads().forget(download_id)
 
 
+@_managing
 def remove(item: Item) -> None:
     """Delete it for good. Whoever holds its file in memory lets go of it, or the disk would not become free."""
-    with _managing():
-        inventory.remove(item, services.settings().models_dir)
-        services.engine().release_idle()
-        services.catalog.clear()
+    inventory.remove(item, services.settings().models_dir)
+    services.engine().release_idle()
+    services.catalog.clear()
 
 
-def save_endpoints(endpoints: Sequence[Endpoint]) -> None:
-    """From now on these are the servers that can be asked."""
-    with _managing():
-        write_endpoints(services.settings().models_dir, endpoints)
-        services.catalog.clear()
+@_managing
+def save_endpoint(asked: Endpoint, old: Endpoint | None) -> None:
+    """Put it in the place of ``old``, or behind the others, in the list as it is by now."""
+    models_dir = services.settings().models_dir
+    endpoints, _ = read_endpoints(models_dir)
+    new = checked(asked, [each for each in endpoints if each != old])
+    write_endpoints(
+        models_dir, [new if each == old else each for each in endpoints] if old in endpoints else [*endpoints, new]
+    )
+    services.catalog.clear()
 
 
-def draw_fault() -> None:
-    """Why the last click did nothing, once."""
-    if fault := st.session_state.pop(FAULT, None):
+def draw_fault() -> bool:
+    """Why the last click did nothing, once. False when there is nothing to say."""
+    fault = st.session_state.pop(FAULT, None)
+    if fault:
         st.error(lines(fault), icon=":material/error:")
+    return fault is not None
 
 
 def lines(sentences: object) -> str:
     """A sentence per line, as Markdown."""
     return "  \n".join(told(line) for line in str(sentences).splitlines())
-
-
-@contextmanager
-def _managing() -> Iterator[None]:
-    try:
-        if not may_manage():
-            raise HubError(ONLY_OWNERS)
-        yield
-    except (HubError, EndpointError) as error:
-        st.session_state[FAULT] = str(error)

@@ -1,11 +1,13 @@
 """What the parts of the page share: what lies here, the downloads, and what the hub said lately."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import streamlit as st
 
 from dashboard import services
 from dashboard.public.guards import offered
+from evaluation.endpoints import Endpoint
 from evaluation.hub import HubError
 from evaluation.hub.downloads import Downloads
 from evaluation.hub.origins import read_origin
@@ -22,7 +24,8 @@ FIT_AGE_S = 60
 @st.cache_resource(show_spinner=False)
 def downloads() -> Downloads:
     """Those of this installation, whoever started them."""
-    return Downloads(services.settings().models_dir)
+    folders = services.settings()
+    return Downloads(folders.models_dir, folders.cache_dir)
 
 
 def items() -> list[Item]:
@@ -30,6 +33,13 @@ def items() -> list[Item]:
     with st.spinner("Reading the stored answers…"):
         measured = _measured(services.answers().refresh())
     return inventory(offered(services.catalog()), services.settings().models_dir, measured)
+
+
+def servers() -> dict[Endpoint, Item]:
+    """Those in the list that can be asked."""
+    catalog = replace(services.catalog(), models=(), unusable=())
+    items = inventory(catalog, services.settings().models_dir, {})
+    return {model.endpoint: item for model, item in zip(catalog.endpoints, items, strict=True)}
 
 
 @st.cache_data(show_spinner=False, max_entries=1)

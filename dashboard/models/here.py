@@ -6,7 +6,8 @@ from dashboard import run_links, services
 from dashboard.arena.answer_text import as_plain
 from dashboard.arena.figures import UNKNOWN, Figure, draw_grid
 from dashboard.arena.links import draw_link
-from dashboard.models import actions, data
+from dashboard.models import data
+from dashboard.models.removal import draw_remove
 from dashboard.told import told
 from dashboard.visitors import hides, may_manage
 from evaluation.leaderboard.figures import BY_KEY, shown
@@ -92,7 +93,7 @@ def _draw_item(item: Item, run: str | None) -> None:
             if run:
                 run_links.draw_run(run)
             if may_manage():
-                _draw_remove(item)
+                draw_remove(item)
         if item.reason:
             st.markdown(f":orange[:material/warning:] {told(item.reason)}")
         if item.kind != "unusable":
@@ -132,44 +133,3 @@ def _figures(item: Item) -> list[Figure]:
         ),
         Figure("answers", f"{measured.answers:,}", "Stored answers that these medians are of."),
     ]
-
-
-def _draw_remove(item: Item) -> None:
-    clicked = st.button(
-        "Remove",
-        icon=":material/delete:",
-        key=f"models_remove_{item.key}_{item.path}",
-        type="tertiary",
-        disabled=item.why_kept is not None,
-        help=told(item.why_kept) if item.why_kept else None,
-    )
-    if clicked:
-        _confirm(item)
-
-
-@st.dialog("Remove it for good?", icon=":material/delete:")
-def _confirm(item: Item) -> None:
-    """Names what goes, and that it does not come back."""
-    what = f"**{as_plain(item.name)}**"
-    if item.path is not None:
-        size = f", {shown_size(item.size_bytes)}" if item.size_bytes is not None else ""
-        st.markdown(f"{what}: this file{size}, is deleted from the disk.")
-        st.code(str(item.path), language=None, wrap_lines=True)
-    else:
-        st.markdown(f"{what} is taken off the list of servers. The server itself goes on.")
-    if item.loss:
-        st.markdown(f":orange[:material/warning:] {told(item.loss)}")
-    again = f" It can be downloaded again from {as_plain(item.origin.repo_id)}." if item.origin else ""
-    st.markdown(f"**This cannot be undone.**{again} Its stored answers and figures stay.")
-    with st.container(horizontal=True, horizontal_alignment="right"):
-        if st.button("Keep it", key="models_keep"):
-            st.rerun()
-        if st.button(
-            "Remove",
-            key="models_remove_now",
-            type="primary",
-            icon=":material/delete:",
-            on_click=actions.remove,
-            args=(item,),
-        ):
-            st.rerun()

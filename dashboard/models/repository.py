@@ -1,5 +1,6 @@
 """One repository of the hub: its license, whether its files may be had, which there are, and whether they fit here."""
 
+from functools import partial
 from urllib.parse import quote, urlsplit
 
 import streamlit as st
@@ -9,14 +10,14 @@ from dashboard.arena.answer_text import as_plain
 from dashboard.arena.links import draw_link
 from dashboard.models import actions, data
 from dashboard.models.bases import bases_here
+from dashboard.models.progress import draw_in_card, unfinished
 from dashboard.models.wanted import search_for
 from dashboard.times import local_date
 from dashboard.told import told
 from evaluation.host import memory_limit_bytes
 from evaluation.hub import HubError
-from evaluation.hub.downloads import BUSY
 from evaluation.hub.references import Reference
-from evaluation.hub.repositories import HubFile, HubRepository, chosen_file
+from evaluation.hub.repositories import Fit, HubFile, HubRepository, chosen_file
 from evaluation.leaderboard.wording import counted
 from evaluation.models.inventory import disk
 from evaluation.sizes import shown_size
@@ -35,6 +36,7 @@ def draw_repository(repository: HubRepository, reference: Reference) -> None:
         st.warning(told(repository.why_not or "Its files may not be downloaded."), icon=":material/lock:")
         st.button("Check again", icon=":material/refresh:", key="models_again", on_click=data.ask_again)
     usable = [file for file in repository.files if file.kind != "unusable"]
+    usable.sort(key=lambda file: file.quantization is None)  # such a file may be anything
     if not usable:
         st.info(
             "Nothing in it can be used here: there is no GGUF file of a chat model and no LoRA adapter. Search for the "
@@ -140,9 +142,13 @@ def _draw_choice(repository: HubRepository, file: HubFile) -> None:
 
 
 def _draw_fit(repository: HubRepository, file: HubFile) -> None:
-    fit = data.fit_of(repository.repo_id, repository.commit, file.path, repository, file)
+    fit = _fit(repository, file)
     icons = {True: ":green[:material/check_circle:]", False: ":orange[:material/warning:]", None: ":material/help:"}
     st.markdown(f"{icons[fit.fits]} {told(fit.sentence)}")
+
+
+def _fit(repository: HubRepository, file: HubFile) -> Fit:
+    return data.fit_of(repository.repo_id, repository.commit, file.path, repository, file)
 
 
 def _draw_base(repository: HubRepository) -> None:
@@ -169,22 +175,25 @@ def _draw_base(repository: HubRepository) -> None:
 
 
 def _draw_download(repository: HubRepository, file: HubFile) -> None:
-    here = data.from_hub()
-    if (repository.repo_id, file.path) in here:
+    here, replaced = data.from_hub(), data.downloads().replaced(repository, file)
+    if replaced is None and (repository.repo_id, file.path) in here:
         st.markdown(":green[:material/check_circle:] This file is here.")
         if key := here[repository.repo_id, file.path]:
             draw_link([key], "Chat with it")
         return
-    loading = [each for each in data.downloads().list() if each.state in BUSY]
-    if any((each.repo_id, each.file) == (repository.repo_id, file.path) for each in loading):
-        st.markdown(":material/downloading: It is being downloaded, see the top of the page.")
+    if replaced:
+        st.markdown(f":orange[:material/sync:] {told(replaced)}")
+    if download := unfinished(repository.repo_id, file.path):
+        draw_in_card(download, partial(actions.download, repository, file))
         return
+    cannot_run = file.kind == "model" and _fit(repository, file).fits is False
     st.button(
         f"Download {shown_size(file.size_bytes)}",
         icon=":material/download:",
         key="models_download",
         type="primary",
-        disabled=not repository.accessible,
+        disabled=cannot_run or not repository.accessible,
+        help="It can't run on this machine." if cannot_run else None,
         on_click=actions.download,
         args=(repository, file),
     )
@@ -195,4 +204,4 @@ def _draw_unusable(files: list[HubFile]) -> None:
         return
     with st.expander(f"{counted(len(files), 'file')} that can't be used here"):
         for file in files:
-            st.markdown(f"**{as_plain(file.path)}**  \n{as_plain(file.reason or '')}")
+            st.markdown(f"**{as_plain(file.path)}**  \n{told(file.reason or '')}")

@@ -1,6 +1,5 @@
 """The form for a server: a new one, or one that is changed."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import streamlit as st
@@ -32,26 +31,27 @@ def close_form() -> None:
     st.session_state.pop(FORM, None)
 
 
-def draw_form(old: Endpoint | None, endpoints: Sequence[Endpoint]) -> None:
+def draw_form(old: Endpoint | None) -> None:
     """Ask for everything; ``old`` is replaced."""
-    others = [each for each in endpoints if each != old]
     with st.form(FORM + "_box"):
         st.markdown(f"**{as_plain(old.name) if old else 'A new server'}**")
-        left, right = st.columns(2, gap="medium")
-        name = left.text_input("Name", key=NAME, placeholder="Llama 3B on the big machine", help="As it is shown here.")
-        address = right.text_input(
+        upper, lower = st.columns(2), st.columns(2)  # in this order on a phone, too
+        name = upper[0].text_input(
+            "Name", key=NAME, placeholder="Llama 3B on the big machine", help="As it is shown here."
+        )
+        address = upper[1].text_input(
             "Address",
             key=ADDRESS,
             placeholder="http://127.0.0.1:8000/v1",
             help="Without a key in it; it often ends in /v1.",
         )
-        model = left.text_input(
+        model = lower[0].text_input(
             "Model",
             key=MODEL,
             placeholder="meta-llama/Llama-3.2-3B-Instruct",
             help="As the server calls it. Test lists them.",
         )
-        variable = right.text_input(
+        variable = lower[1].text_input(
             "Variable that holds the key",
             key=VARIABLE,
             placeholder="None",
@@ -63,45 +63,38 @@ def draw_form(old: Endpoint | None, endpoints: Sequence[Endpoint]) -> None:
             st.form_submit_button("Cancel", on_click=close_form)
         asked = Endpoint(name, address, model, variable or None)
         if save:
-            _save(asked, others, list(endpoints), old)
+            _save(asked, old)
         if test:
             _test(asked)
 
 
-def _save(asked: Endpoint, others: list[Endpoint], before: list[Endpoint], old: Endpoint | None) -> None:
-    try:
-        new = checked(asked, others)
-    except EndpointError as error:
-        _draw_faults(error)
-        return
-    actions.save_endpoints([new if each == old else each for each in before] if old else [*before, new])
-    close_form()
-    st.rerun()
+def _save(asked: Endpoint, old: Endpoint | None) -> None:
+    actions.save_endpoint(asked, old)
+    if not actions.draw_fault():
+        close_form()
+        st.rerun()
 
 
 def _test(asked: Endpoint) -> None:
     """Whoever knows nothing but the address learns here which models it has."""
+    model = asked.model.strip()
     try:
-        endpoint = checked(
-            replace(asked, name=asked.name.strip() or asked.base_url, model=asked.model.strip() or "any")
-        )
+        endpoint = checked(replace(asked, name=asked.name.strip() or asked.base_url, model=model or "any"))
     except EndpointError as error:
-        _draw_faults(error)
+        st.error(actions.lines(error), icon=":material/error:")
         return
     with st.spinner("Asking…"):
         found = probe(endpoint)
-    if found.models and not asked.model.strip():
-        st.success(f"It answers and has: {', '.join(as_plain(name) for name in found.models)}.")
+    draw_probe(found, model)
+
+
+def draw_probe(found: Probe, model: str) -> None:
+    """What a server said that can be used; ``model`` is empty as long as it is not chosen."""
+    if found.models and not model:
+        answer = f"It answers and has: {', '.join(as_plain(name) for name in found.models)}."
     elif found.fault:
-        st.error(told(found.fault), icon=":material/error:")
+        st.markdown(f":red[:material/error:] {told(found.fault)}")
+        return
     else:
-        st.success(in_words(found, endpoint))
-
-
-def in_words(found: Probe, endpoint: Endpoint) -> str:
-    """What a server said that can be used, as Markdown."""
-    return f"It answers and has {as_plain(endpoint.model)}." if found.models else "It answers, but lists no models."
-
-
-def _draw_faults(error: EndpointError) -> None:
-    st.error(actions.lines(error), icon=":material/error:")
+        answer = f"It answers and has {as_plain(model)}." if found.models else "It answers, but lists no models."
+    st.markdown(f":green[:material/check_circle:] {answer}")

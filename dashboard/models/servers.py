@@ -7,13 +7,15 @@ import streamlit as st
 from dashboard import services
 from dashboard.arena.answer_text import as_plain
 from dashboard.arena.links import draw_link
-from dashboard.models import actions
-from dashboard.models.server_form import FORM, NEW, draw_form, in_words, open_form
+from dashboard.models import data
+from dashboard.models.removal import draw_remove
+from dashboard.models.server_form import FORM, NEW, draw_form, draw_probe, open_form
 from dashboard.told import told
 from evaluation.endpoints import Endpoint
 from evaluation.endpoints.file import FILE, read_endpoints
-from evaluation.endpoints.probe import Probe, probe
+from evaluation.endpoints.probe import probe
 from evaluation.leaderboard.wording import counted
+from evaluation.models.inventory import Item
 
 PROBED = "models_probed"
 
@@ -27,15 +29,16 @@ def draw_servers() -> None:
     endpoints, faults = read_endpoints(services.settings().models_dir)
     if faults:
         _draw_faults(faults)
+    items = data.servers()
     for number, endpoint in enumerate(endpoints):
         if st.session_state.get(FORM) == endpoint.name and not faults:
-            draw_form(endpoint, endpoints)
+            draw_form(endpoint)
         else:
-            _draw_server(number, endpoint, endpoints, may_change=not faults)
+            _draw_server(number, endpoint, items.get(endpoint), may_change=not faults)
     if faults:
         return
     if st.session_state.get(FORM) == NEW:
-        draw_form(None, endpoints)
+        draw_form(None)
     else:
         st.button(
             "Add a server", icon=":material/add:", key="models_server_add", on_click=open_form, args=(None,),
@@ -53,7 +56,8 @@ def _draw_faults(faults: tuple[str, ...]) -> None:
     )
 
 
-def _draw_server(number: int, endpoint: Endpoint, endpoints: tuple[Endpoint, ...], may_change: bool) -> None:
+def _draw_server(number: int, endpoint: Endpoint, item: Item | None, may_change: bool) -> None:
+    """``item`` is what removes it and leads to it; ``None`` in the seconds before it is found."""
     with st.container(border=True, gap="small"):
         left, right = st.columns([3, 2], gap="small")
         with left, st.container(gap="xxsmall"):
@@ -61,9 +65,8 @@ def _draw_server(number: int, endpoint: Endpoint, endpoints: tuple[Endpoint, ...
             st.caption(f"{as_plain(endpoint.base_url)} · model {as_plain(endpoint.model)}")
             st.caption(_key(endpoint))
         with right, st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
-            model = next((each for each in services.catalog().endpoints if each.endpoint == endpoint), None)
-            if model is not None:
-                draw_link([model.key], "Chat with it")
+            if item is not None and item.key:
+                draw_link([item.key], "Chat with it")
             if st.button("Test", icon=":material/network_check:", key=f"models_server_test_{number}", type="tertiary"):
                 with st.spinner("Asking…"):
                     st.session_state.setdefault(PROBED, {})[endpoint] = probe(endpoint)
@@ -76,10 +79,10 @@ def _draw_server(number: int, endpoint: Endpoint, endpoints: tuple[Endpoint, ...
                     on_click=open_form,
                     args=(endpoint,),
                 )
-                if st.button("Remove", icon=":material/delete:", key=f"models_server_remove_{number}", type="tertiary"):
-                    _confirm(endpoint, endpoints)
+                if item is not None:
+                    draw_remove(item)
         if found := st.session_state.get(PROBED, {}).get(endpoint):
-            _draw_probe(found, endpoint)
+            draw_probe(found, endpoint.model)
 
 
 def _key(endpoint: Endpoint) -> str:
@@ -93,30 +96,3 @@ def _key(endpoint: Endpoint) -> str:
         f":orange[:material/key_off:] The variable {variable} is not set here: set it where the app is started, and "
         "start it again."
     )
-
-
-def _draw_probe(found: Probe, endpoint: Endpoint) -> None:
-    if found.fault:
-        st.markdown(f":red[:material/error:] {told(found.fault)}")
-    else:
-        st.markdown(f":green[:material/check_circle:] {in_words(found, endpoint)}")
-
-
-@st.dialog("Take it off the list?", icon=":material/delete:")
-def _confirm(endpoint: Endpoint, endpoints: tuple[Endpoint, ...]) -> None:
-    st.markdown(
-        f"**{as_plain(endpoint.name)}** goes from the list of servers. This cannot be undone, but it can be added "
-        "again. Its stored answers and figures stay."
-    )
-    with st.container(horizontal=True, horizontal_alignment="right"):
-        if st.button("Keep it", key="models_server_keep"):
-            st.rerun()
-        if st.button(
-            "Remove",
-            key="models_server_remove_now",
-            type="primary",
-            icon=":material/delete:",
-            on_click=actions.save_endpoints,
-            args=([each for each in endpoints if each != endpoint],),
-        ):
-            st.rerun()

@@ -1,17 +1,38 @@
-"""The stored answers as strangers see them: every figure, but no word that another visitor wrote or was told."""
+"""Answers as strangers see them: every figure, but no word that another visitor wrote or was told, no folder of this
+machine and no address of an endpoint."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from itertools import count
+from typing import TYPE_CHECKING
 
 from dashboard import services, visitors
+from evaluation.endpoints import is_served
 from evaluation.leaderboard.answers import Answers, AnswerText
-from evaluation.leaderboard.selection import HostFacts, Selection
+from evaluation.leaderboard.private_prompts import without_private_prompts
+from evaluation.leaderboard.selection import HostFacts, Measured, Selection
+from evaluation.record_folder import Problem
+from evaluation.records import Response
+from training.public import without_paths
 
 if TYPE_CHECKING:
     import pandas as pd
 
-PRIVATE = "A visitor's message"
-"""Stands for a prompt that was asked in the arena only."""
+SERVER_FAULTS = {
+    "context": "The prompt is too long for this model. Start a new conversation, or shorten the message.",
+    "error": "The server that runs this model did not answer as it should. An owner of this page can see why.",
+}
+"""By finish reason; the server's own words may quote its address, or the variable that holds its key."""
+
+
+def shown_response(response: Response, hides: bool) -> Response:
+    """A response as it may be drawn and downloaded; ``hides`` as ``visitors.hides()``, which a download cannot ask."""
+    if not hides:
+        return response
+    if not is_served(response.model):
+        return replace(response, error=response.error and without_paths(response.error))
+    host = replace(response.host, key="", cpu="Another server")
+    return replace(response, host=host, error=response.error and SERVER_FAULTS.get(response.finish_reason))
 
 
 def shown_answers() -> "Answers | PublicAnswers":
@@ -25,32 +46,43 @@ class PublicAnswers:
     def __init__(self, answers: Answers) -> None:
         self._answers = answers
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._answers, name)
-
     def refresh(self) -> int:
         """A number like that of ``Answers.refresh``, and never the same: what is remembered by it differs."""
         return -1 - self._answers.refresh()
 
+    def problems(self) -> tuple[Problem, ...]:
+        return self._answers.problems()
+
+    def bad_lines(self) -> tuple[int, int]:
+        return self._answers.bad_lines()
+
+    def measured(self, run: str, adapters: Sequence[str] = (), merged: Sequence[str] = ()) -> tuple[Measured, ...]:
+        return self._answers.measured(run, adapters, merged)
+
+    def models(self, selection: Selection) -> "pd.DataFrame":
+        return self._answers.models(selection)
+
     def hosts(self) -> list[HostFacts]:
-        """The address of an endpoint is left out."""
-        return [replace(host, cpu="Another server") if host.cores is None else host for host in self._answers.hosts()]
+        """Endpoints are numbered instead of named by their address."""
+        numbers = count(1)
+        hosts = self._answers.hosts()
+        return [replace(host, cpu=str(next(numbers))) if host.cores is None else host for host in hosts]
 
     def choices(self, host: str) -> "pd.DataFrame":
-        return self._masked(self._answers.choices(host), host)
+        return self._public(self._answers.choices(host), host)
 
     def cells(self, selection: Selection) -> "pd.DataFrame":
-        return self._masked(self._answers.cells(selection), selection.host)
+        return self._public(self._answers.cells(selection), selection.host)
 
     def points(self, selection: Selection, limit: int = 5_000) -> "pd.DataFrame":
-        return self._masked(self._answers.points(selection, limit), selection.host)
+        """Of answers outside of benchmarks the id is left out."""
+        found = self._public(self._answers.points(selection, limit), selection.host)
+        return found.assign(id=found["id"].where(found["repeat"].notna(), ""))
 
     def texts(self, selection: Selection, prompt_key: str, model_keys: tuple[str, ...]) -> dict[str, list[AnswerText]]:
         """Those of benchmarks and imports."""
         origins = tuple(each for each in selection.origins or ("benchmark", "imported") if each != "arena")
         return self._answers.texts(replace(selection, origins=origins), prompt_key, model_keys) if origins else {}
 
-    def _masked(self, frame: "pd.DataFrame", host: str) -> "pd.DataFrame":
-        choices = self._answers.choices(host)
-        told = set(choices.loc[choices["origin"] != "arena", "prompt_key"])
-        return frame.assign(prompt=frame["prompt"].where(frame["prompt_key"].isin(told), PRIVATE))
+    def _public(self, frame: "pd.DataFrame", host: str) -> "pd.DataFrame":
+        return without_private_prompts(frame, self._answers.choices(host))

@@ -2,9 +2,11 @@
 
 import streamlit as st
 from streamlit.errors import StreamlitAuthError
+from streamlit.web.server.starlette.starlette_server_config import SESSION_COOKIE_NAME
 
 from dashboard import services, visitors
 from dashboard.arena.answer_text import as_plain
+from dashboard.told import told
 
 SIGN_IN = "sign_in"
 """An address with this in its query leads on to the hub."""
@@ -33,6 +35,8 @@ def draw_door() -> None:
                 type="tertiary",
                 help="Opens this page in a tab of its own and asks the hub who you are. Chatting needs no name.",
             )
+            if SESSION_COOKIE_NAME in st.context.cookies:  # it is there from the way to the hub until who goes is known
+                st.caption("You are not signed in: the hub was told no, or did not say who you are. Try again.")
             return
         owner = visitors.is_owner()
         st.caption(
@@ -40,11 +44,18 @@ def draw_door() -> None:
             f"{'owner' if owner else 'not an owner'}",
             help=None if owner else "Only those whom the variable `OWNERS` names may change what is here.",
         )
-        st.button("Sign out", icon=":material/logout:", key="owner_sign_out", type="tertiary", on_click=st.logout)
+        st.button(
+            "Sign out",
+            icon=":material/logout:",
+            key="owner_sign_out",
+            type="tertiary",
+            on_click=st.logout,
+            help="In this tab. Another one that is open stays signed in until it is loaded again.",
+        )
 
 
 def _sign_in() -> None:
     try:
         st.login()
     except StreamlitAuthError as error:
-        st.error(as_plain(f"Nobody can sign in: {error}"), icon=":material/error:")
+        st.error(told(f"Nobody can sign in: {error}"), icon=":material/error:")

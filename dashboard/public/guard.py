@@ -34,6 +34,7 @@ class Guard:
         self._lock = threading.RLock()
         self._asked_at: dict[str, deque[float]] = {}
         """By visitor, the answers of the last hour, oldest first."""
+        self._all_asked_at: deque[float] = deque()
         self._unfinished: dict[str, list[Generation]] = {}
 
     def visitor(self, address: str) -> str:
@@ -51,7 +52,8 @@ class Guard:
             self._check(visitor, answers, characters)
 
             def note(generation: Generation) -> None:
-                self._asked_at.setdefault(visitor, deque()).append(self._clock_s())
+                for asked_at in (self._asked_at.setdefault(visitor, deque()), self._all_asked_at):
+                    asked_at.append(self._clock_s())
                 self._unfinished.setdefault(visitor, []).append(generation)
 
             yield note
@@ -63,46 +65,44 @@ class Guard:
             return self.limits.answers_per_hour - len(self._asked_at.get(visitor, ()))
 
     def _check(self, visitor: str, answers: int, characters: int) -> None:
-        limits, asked_at = self.limits, self._asked_at.get(visitor, deque())
+        limits = self.limits
         if characters > limits.prompt_characters:
             raise Refused(
                 f"That is {characters:,} characters, and a prompt may have {limits.prompt_characters:,} here. Make it "
                 "shorter."
             )
-        left = limits.answers_per_hour - len(asked_at)
-        if answers > left:
-            free_at = asked_at[answers - left - 1] + HOUR_S if answers <= limits.answers_per_hour else math.inf
-            raise Refused(self._hour_is_full(answers, left, free_at - self._clock_s()))
+        self._check_hour("One visitor", limits.answers_per_hour, self._asked_at.get(visitor, deque()), answers)
         at_once = len(self._unfinished.get(visitor, ()))
         if at_once + answers > limits.answers_at_once:
             raise Refused(
                 f"You have {counted(at_once, 'answer')} under way and ask for {answers} more; one visitor may have "
                 f"{limits.answers_at_once} at once. Wait for the others, or stop them."
             )
-        waiting = sum(each.snapshot().state == "queued" for mine in self._unfinished.values() for each in mine)
-        if waiting and waiting + answers > limits.queue:
-            are = "answer is" if waiting == 1 else "answers are"
-            raise Refused(f"The queue is full: {waiting} {are} waiting. Ask again in a minute.")
+        under_way = sum(map(len, self._unfinished.values()))
+        if under_way and under_way + answers > limits.queue:
+            are = "answer is" if under_way == 1 else "answers are"
+            raise Refused(f"The queue is full: {under_way} {are} under way. Ask again in a minute.")
+        self._check_hour("All visitors together", limits.answers_per_hour_in_all, self._all_asked_at, answers)
 
-    def _hour_is_full(self, answers: int, left: int, wait_s: float) -> str:
-        said = f"One visitor may ask for {counted(self.limits.answers_per_hour, 'answer')} an hour"
-        rest = f"{left} of yours {'is' if left == 1 else 'are'} left" if left else "you have used yours up"
-        if math.isinf(wait_s):
-            return f"{said}, and this asks for {answers}. Choose fewer panes."
+    def _check_hour(self, who: str, limit: int, asked_at: deque[float], answers: int) -> None:
+        left = limit - len(asked_at)
+        if answers <= left:
+            return
+        said = f"{who} may ask for {counted(limit, 'answer')} an hour"
+        if answers > limit:
+            raise Refused(f"{said}, and this asks for {answers}. Choose fewer panes.")
+        rest = f"{left} {'is' if left == 1 else 'are'} left" if left else "they are used up"
+        wait_s = asked_at[answers - left - 1] + HOUR_S - self._clock_s()
         fewer = " Ask fewer panes, or ask" if left else " Ask"
-        return f"{said}, and {rest}.{fewer} again in {counted(math.ceil(wait_s / 60), 'minute')}."
+        raise Refused(f"{said}, and {rest}.{fewer} again in {counted(math.ceil(wait_s / 60), 'minute')}.")
 
     def _forget(self) -> None:
         """What is an hour old counts no more, nor does what is done; of a visitor without either nothing is kept."""
         since = self._clock_s() - HOUR_S
-        for visitor, asked_at in list(self._asked_at.items()):
+        for asked_at in (self._all_asked_at, *self._asked_at.values()):
             while asked_at and asked_at[0] <= since:
                 asked_at.popleft()
-            if not asked_at:
-                del self._asked_at[visitor]
+        self._asked_at = {visitor: asked_at for visitor, asked_at in self._asked_at.items() if asked_at}
         for visitor, generations in list(self._unfinished.items()):
-            left = [each for each in generations if each.snapshot().state != "done"]
-            if left:
-                self._unfinished[visitor] = left
-            else:
-                del self._unfinished[visitor]
+            self._unfinished[visitor] = [each for each in generations if each.snapshot().state != "done"]
+        self._unfinished = {visitor: left for visitor, left in self._unfinished.items() if left}

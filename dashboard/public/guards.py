@@ -24,13 +24,18 @@ def of_visitor() -> Guard | None:
     return _of_strangers() if visitors.hides() else None
 
 
+def visitor_of(guard: Guard) -> str:
+    """As whom the guard knows this visitor."""
+    return guard.visitor(visitors.address(guard.limits.proxies))
+
+
 def asking() -> Callable[[int, int], AbstractContextManager[Note]]:
     """``Guard.asking`` for this visitor: so many answers to a prompt of so many characters. What is returned calls
     nothing of Streamlit."""
     guard = of_visitor()
     if guard is None:
         return lambda answers, characters: nullcontext(lambda generation: None)
-    visitor = guard.visitor(visitors.address())
+    visitor = visitor_of(guard)
     return lambda answers, characters: guard.asking(visitor, answers, characters)
 
 

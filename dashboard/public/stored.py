@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import services, visitors
+from dashboard import services
 from dashboard.arena.answer_text import as_plain
 from dashboard.public import guards
 from evaluation.leaderboard.wording import counted
@@ -56,7 +56,7 @@ def draw_switch(keep: bool) -> None:
 def _draw_what_is_left() -> None:
     if (guard := guards.of_visitor()) is None:
         return
-    limits, left = guard.limits, guard.left(guard.visitor(visitors.address()))
+    limits, left = guard.limits, guard.left(guards.visitor_of(guard))
     st.caption(
         f"One visitor may ask for {counted(limits.answers_per_hour, 'answer')} an hour, {left:,} of yours "
         f"{'is' if left == 1 else 'are'} left. A prompt may have {limits.prompt_characters:,} characters, an answer "

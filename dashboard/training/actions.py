@@ -1,15 +1,15 @@
 """What the buttons of the page do to trainings. A refusal is kept as a sentence and shown at the next drawing."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import streamlit as st
 
-from dashboard import services, visitors
-from dashboard.arena.answer_text import as_plain
+from dashboard import services
 from dashboard.machine import Taken, take, why_taken
+from dashboard.told import told
 from dashboard.training.choice import choose
+from dashboard.visitors import owners_only
 from evaluation.runs.listing import RunSummary
 from training import launch
 from training.launch import NOT_INSTALLED, Launch, LaunchError
@@ -31,44 +31,44 @@ def last_launch() -> Launch | None:
 
 def why_not() -> str | None:
     """Why nothing can be trained now, as Markdown; ``None`` when it can."""
-    if visitors.hides():
-        return PUBLIC
     if not launch.installed():
         return NOT_INSTALLED
     return why_taken(services.running_benchmark())
 
 
+@owners_only(FAULT, PUBLIC, LaunchError, Taken)
 def start(recipe: Path, overrides: Sequence[str]) -> None:
     """Train by a recipe; its run is shown as soon as there is one."""
-    with _having_the_machine():
-        launch.start(services.settings().results_dir, recipe, overrides)
-        begun = last_launch()
-        st.session_state[START_FORM] = False
-        st.session_state[AWAITED] = begun.started_at if begun else None
+    take()
+    launch.start(services.settings().results_dir, recipe, overrides)
+    begun = last_launch()
+    st.session_state[START_FORM] = False
+    st.session_state[AWAITED] = begun.started_at if begun else None
 
 
+@owners_only(FAULT, PUBLIC, LaunchError, Taken)
 def resume(run: str) -> None:
     """Go on with a stopped run. Nothing when it is that which is being trained: a second click comes before the button
     is gone."""
     last = last_launch()
     if last is not None and last.alive and last.run == run:
         return
-    with _having_the_machine():
-        launch.resume(services.settings().results_dir, run)
-        choose([run])
+    take()
+    launch.resume(services.settings().results_dir, run)
+    choose([run])
 
 
+@owners_only(FAULT, PUBLIC)
 def interrupt(summary: RunSummary) -> None:
     """Ask a run to stop after the step in progress; asked again, it stops at once."""
-    if visitors.may_manage():
-        launch.interrupt(summary.folder)
-        st.session_state.setdefault(STOPPING, set()).add(_stretch(summary.run))
+    launch.interrupt(summary.folder)
+    st.session_state.setdefault(STOPPING, set()).add(_stretch(summary.run))
 
 
+@owners_only(FAULT, PUBLIC)
 def stop() -> None:
     """End what is starting."""
-    if visitors.may_manage():
-        launch.stop(services.settings().results_dir)
+    launch.stop(services.settings().results_dir)
 
 
 def show_awaited(begun: Launch | None) -> None:
@@ -91,15 +91,4 @@ def _stretch(run: Run) -> tuple[str, int]:
 def draw_fault() -> None:
     """Why the last click did nothing, once."""
     if fault := st.session_state.pop(FAULT, None):
-        st.error("  \n".join(as_plain(line) for line in fault.splitlines()), icon=":material/error:")
-
-
-@contextmanager
-def _having_the_machine() -> Iterator[None]:
-    try:
-        if visitors.hides():
-            raise LaunchError(PUBLIC)
-        take()
-        yield
-    except (LaunchError, Taken) as error:
-        st.session_state[FAULT] = str(error)
+        st.error("  \n".join(map(told, fault.splitlines())), icon=":material/error:")

@@ -11,6 +11,7 @@ from dashboard import visitors
 from dashboard.arena.answer_text import as_plain
 from dashboard.downloads import download_file, to_csv
 from dashboard.times import duration, local_time
+from dashboard.told import told
 from dashboard.training.data import ShownRun
 from dashboard.training.edit import draw_edit
 from dashboard.training.live import draw_resume
@@ -41,7 +42,7 @@ def draw_details(run: ShownRun) -> None:
     when = " · ".join(_course(run))
     st.caption(f"{when[0].upper()}{when[1:]}")
     if record.reason and record.status in ("failed", "interrupted"):
-        st.markdown(f":{look.color}[{as_plain(record.reason)}]")
+        st.markdown(f":{look.color}[{told(record.reason)}]")
     if record.notes:
         lines = "  \n".join(map(as_plain, record.notes.splitlines()))
         st.markdown(f":material/sticky_note_2: {lines}")

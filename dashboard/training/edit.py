@@ -4,8 +4,9 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import services, visitors
-from dashboard.arena.answer_text import as_plain
+from dashboard import services
+from dashboard.told import told
+from dashboard.visitors import may_manage
 from evaluation.runs.listing import RunSummary
 from training.runlog import RunError, RunWriter
 
@@ -14,12 +15,13 @@ LONGEST_NAME = 80
 
 
 def draw_edit(summary: RunSummary) -> None:
-    """A button that opens the form, or says why nothing can be changed."""
+    """A button that opens the form, or says why nothing can be changed; nothing for strangers."""
+    if not may_manage():
+        return
     run = summary.run
     with st.popover("Edit", icon=":material/edit:", key=f"training_edit_{run.id}"):
-        refusal = _why_not(summary)
-        if refusal:
-            st.caption(refusal)
+        if summary.read_only:
+            st.caption("This run comes along with the project, so it can't be changed here.")
             return
         with st.form(f"training_form_{run.id}", border=False):
             name = st.text_input("Name", value=run.name, key=f"training_name_{run.id}")
@@ -39,21 +41,13 @@ def draw_edit(summary: RunSummary) -> None:
         )
 
 
-def _why_not(summary: RunSummary) -> str | None:
-    if visitors.hides():
-        return "On a public page only its owners change runs."
-    if summary.read_only:
-        return "This run comes along with the project, so it can't be changed here."
-    return None
-
-
 def _save(summary: RunSummary, name: str, notes: str) -> None:
     name = " ".join(name.split())
     fits = any(character.isalnum() for character in name) and len(name) <= LONGEST_NAME
     if not fits and name != " ".join(summary.run.name.split()):
         st.error(f"Give it a name with a letter or a digit, of at most {LONGEST_NAME} characters.")
     elif fault := _change(summary, name=name, notes=notes.strip() or None):
-        st.error(as_plain(fault))
+        st.error(told(fault))
     else:
         st.toast("Saved.", icon=":material/check:")
         st.rerun()
@@ -62,7 +56,7 @@ def _save(summary: RunSummary, name: str, notes: str) -> None:
 def _archive(summary: RunSummary, archived: bool) -> None:
     fault = _change(summary, archived=archived)
     if fault:
-        st.toast(as_plain(fault), icon=":material/error:", duration="infinite")
+        st.toast(told(fault), icon=":material/error:", duration="infinite")
     elif archived:
         st.toast(
             "Archived. It leaves the list and the arena when it is no longer shown; here it can be taken out again.",
@@ -73,6 +67,8 @@ def _archive(summary: RunSummary, archived: bool) -> None:
 
 def _change(summary: RunSummary, **changes: Any) -> str | None:
     """Why the record could not be changed; ``None`` when it was."""
+    if not may_manage():
+        return "On a public page only its owners change runs."
     try:
         writer = RunWriter.amend(summary.folder)
         try:

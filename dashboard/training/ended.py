@@ -12,6 +12,7 @@ from dashboard.training import actions
 from dashboard.training.choice import choose
 from dashboard.training.lineage import draw_comparisons
 from dashboard.training.looks import LOOKS
+from dashboard.visitors import may_manage
 from evaluation.runs.lineage import in_arena
 from evaluation.runs.listing import Listing, RunSummary
 from training.checkpoints import why_not_resumed
@@ -117,7 +118,9 @@ def draw_show_button(run: str, place: str) -> None:
 
 
 def draw_resume_button(run: str, place: str) -> None:
-    """``place``: tells the buttons of one run apart."""
+    """``place``: tells the buttons of one run apart. Nothing for strangers."""
+    if not may_manage():
+        return
     blocked = actions.why_not()
     st.button(
         "Resume",

@@ -7,9 +7,11 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from dashboard import services, visitors
+from dashboard import services
 from dashboard.arena.answer_text import as_plain
-from dashboard.training import choice
+from dashboard.told import told
+from dashboard.training import actions, choice
+from dashboard.visitors import owners_only
 from evaluation.leaderboard.wording import counted
 from training.import_run import Imported, ImporterError, import_run
 from training.runlog import RunError
@@ -33,7 +35,7 @@ class Outcome:
 
 
 def draw_import() -> None:
-    """The form, or why there is none."""
+    """The form."""
     form = st.expander("Import a log", icon=":material/upload_file:", key=FORM, on_change="rerun")
     if form.open:
         with form:
@@ -41,9 +43,6 @@ def draw_import() -> None:
 
 
 def _draw_form() -> None:
-    if visitors.hides():
-        st.caption("On a public page only its owners import logs. Run the app on your own machine to import yours.")
-        return
     st.markdown(
         "**A log of another program**: `trainer_state.json` of a Hugging Face checkpoint, `trainer_log.jsonl`, a "
         "TensorBoard file (`events.out.tfevents…`), a CSV table with steps and losses, or a notebook with such a table "
@@ -91,7 +90,7 @@ def draw_outcomes() -> None:
 def _draw_outcome(outcome: Outcome, number: int) -> None:
     imported = outcome.imported
     if imported is None:
-        st.markdown(f":red[:material/error:] {as_plain(outcome.fault)}")
+        st.markdown(f":red[:material/error:] {told(outcome.fault)}")
         return
     file = f"**{as_plain(outcome.name)}**"
     if outcome.again is not None:
@@ -110,6 +109,7 @@ def _draw_outcome(outcome: Outcome, number: int) -> None:
         st.caption(as_plain(note))
 
 
+@owners_only(actions.FAULT, actions.PUBLIC)
 def _import(files: list[UploadedFile], name: str, again: bool = False) -> None:
     """As a callback it runs once per click, whatever is drawn again; then the uploader is a new, empty one."""
     results_dir = services.settings().results_dir

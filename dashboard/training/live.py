@@ -143,7 +143,7 @@ def _head(name: str) -> st.delta_generator.DeltaGenerator:
 
 
 def _draw_interrupt(summary: RunSummary) -> None:
-    if visitors.hides():
+    if not visitors.may_manage():
         return
     run, stopping = summary.run.id, actions.is_stopping(summary.run)
     if stopping:

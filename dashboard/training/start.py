@@ -7,9 +7,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard import visitors
 from dashboard.arena.answer_text import as_plain
 from dashboard.times import about
+from dashboard.told import told
 from dashboard.training import actions, data
 from dashboard.training.edit import LONGEST_NAME
 from dashboard.training.recipes import Offered, in_words, labels, recipes
@@ -41,12 +41,9 @@ def draw_start(listing: Listing) -> None:
     if not form.open:
         return
     with form:
-        if visitors.hides():
-            st.info(actions.PUBLIC, icon=":material/lock:")
-            return
         offered, problems = recipes()
         for problem in problems:
-            st.caption(f":material/warning: {as_plain(problem)}")
+            st.caption(f":material/warning: {told(problem)}")
         if offered:
             _draw_form(offered, listing)
 
@@ -120,7 +117,7 @@ def _settings(offered: Offered) -> tuple[str, ...]:
 def _faults(error: RecipeError) -> str:
     """Each on a line; without the headline that names the file, where there is one."""
     lines = str(error).splitlines()
-    return "\n".join(f"- {as_plain(line.strip().removeprefix('--set '))}" for line in lines[1:] or lines)
+    return "\n".join(f"- {told(line.strip().removeprefix('--set '))}" for line in lines[1:] or lines)
 
 
 def _draw_words(offered: Offered, wanted: _Wanted | None, listing: Listing) -> None:

@@ -233,13 +233,17 @@ def test_earlier_benchmarks_can_go_on(show: Open, disk: Disk, engine: FakeEngine
     assert disk.asked == [(cancelled.id, False), (finished.id, True)]
 
 
-def test_a_refused_start_is_a_sentence(show: Open, disk: Disk) -> None:
-    """For example because the model is gone; it is said once."""
+def test_a_refused_start_is_a_sentence(show: Open, disk: Disk, engine: FakeEngine) -> None:
+    """For example because the model is gone, or because the arena was asked before the button was disabled; it is said
+    once."""
     plan = disk.add(Progress("interrupted", 5, 8))
     disk.refusal = "The model r16 is gone."
     app = press(show(), f"benchmark_resume_{plan.id}")
     assert r"The model r16 is gone\." in page_text(app)
     assert "is gone" not in page_text(run(app))
+    engine.scripts["default"] = Script(tokens_per_s=0)
+    engine.submit(GenerationRequest(BASE, (), Sampling(), date(2026, 1, 1)))
+    assert "The arena is answering somebody" in page_text(press(app, f"benchmark_resume_{plan.id}"))
 
 
 def test_the_arena_answers_nobody_meanwhile(show: Open, disk: Disk, engine: FakeEngine) -> None:

@@ -7,10 +7,11 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+import streamlit
 from streamlit.dataframe_util import convert_arrow_bytes_to_pandas_df
 from streamlit.testing.v1 import AppTest
 
-from dashboard import services
+from dashboard import services, visitors
 from dashboard.leaderboard.reading import Wanted
 from evaluation.benchmark import folder
 from evaluation.benchmark.plan import new_plan
@@ -267,12 +268,18 @@ def test_a_report_offers_to_those_who_own_the_machine_what_others_wrote(
     show: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Runs, conversations and the arena's answers can be chosen, none of the latter two by itself; a stranger on a
-    public deployment gets the figures alone."""
+    public deployment gets the figures alone. Who asks is known before the click, after which nobody can tell."""
     benchmark_answers.store(tmp_path)
     keep(tmp_path, [replace(PLAIN, messages=(Message("user", "Asked by somebody"),))])
     monkeypatch.setattr(services, "store", lambda: ResponseStore(tmp_path / "responses"))
     app = show(published=True, query={"host": HOST.key})
     app.session_state["leaderboard_report"] = True  # opens it
+    with monkeypatch.context() as click:
+        make: dict[str, Callable[[], bytes]] = {}
+        click.setattr(streamlit, "download_button", lambda label, data, **_: make.update({label: data}))
+        run(app)
+        click.setattr(visitors, "hides", lambda: pytest.fail("The click cannot know."))
+        assert b"<html" in make["Download report"]()
     run(app)
     assert len(app.multiselect(key="leaderboard_report_runs").value) == 5
     talks = app.multiselect(key="leaderboard_report_conversations")

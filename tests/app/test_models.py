@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Callable, Iterator
+from errno import ENOSPC
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard import services
-from evaluation.endpoints import Endpoint
+from evaluation.endpoints import Endpoint, EndpointModel
 from evaluation.endpoints.file import FILE, read_endpoints, write_endpoints
 from evaluation.models import discover
 from evaluation.settings import Settings
@@ -23,6 +25,9 @@ HUB, SERVERS = ":material/cloud_download: From the hub", ":material/dns: Servers
 HOSTILE = "<b>x</b> ![y](http://z/w.png)"
 UNESCAPED = re.compile(r"(?<!\\)<b>|(?<!\\)!\[y\]")
 BIG_BOX = Endpoint("Big box", "http://gpu-box:8000/v1", "llama", "BIG_BOX_KEY")
+OTHER_BOX, THIRD_BOX = (
+    Endpoint(f"{each} box", f"http://{each.lower()}:8000/v1", "llama") for each in ("Other", "Third")
+)
 
 Open = Callable[..., AppTest]
 
@@ -112,14 +117,15 @@ def test_a_stranger_reads_but_changes_nothing(show: Open, folder: Path, monkeypa
 
 
 def test_a_repository_is_judged_before_it_is_downloaded(show: Open, hub: HubServer, folder: Path) -> None:
-    """Its license, its files and whether they fit are shown, hostile names to the letter; what is downloaded is listed,
-    with a link into the arena, and a second time nothing is offered but that."""
+    """Its license, its files and whether they fit are shown, hostile names to the letter and what may be anything last;
+    what is downloaded is listed, with a link into the arena, and a second time nothing is offered but that. It is told
+    as done until it was seen or is gone."""
     card = f"---\nlicense: other\nlicense_name: '{HOSTILE}'\n---\n{HOSTILE}".encode()
     model = write_gguf(folder.parent / "tiny-Q8_0.gguf", CHAT_METADATA | {"general.name": HOSTILE}).read_bytes()
-    hub.add("maker/tiny-GGUF", {"README.md": card, "tiny-Q8_0.gguf": model})
+    hub.add("maker/tiny-GGUF", {"README.md": card, "notes.gguf": b"", "tiny-Q8_0.gguf": model})
     app = look_for(show(HUB), "maker/tiny-GGUF")
     assert all(words in plain(app) for words in ("License: <b>x</b>", "to download", "Fits: it needs"))
-    assert not UNESCAPED.search(said(app))
+    assert not UNESCAPED.search(said(app)) and app.radio[0].options[0].startswith("Q8\\_0")
     press(app, "models_download")
     from dashboard.models import data
 
@@ -127,12 +133,41 @@ def test_a_repository_is_judged_before_it_is_downloaded(show: Open, hub: HubServ
     assert data.downloads().wait(download.id, 20).state == "done"
     run(app)
     assert "This file is here" in plain(app) and "models_download" not in keys(app)
+    close = f"models_forget_{download.id}"
+    away = download.target.rename(folder / "away")
+    assert close not in keys(run(app)) and "models_download" in keys(app)
+    away.rename(download.target)
+    assert close in keys(run(app))
     app.session_state["models_section"] = ":material/inventory_2: Here"
     assert "hub: maker/tiny-GGUF" in plain(run(app)) and not UNESCAPED.search(said(app))
+    assert close not in keys(run(app))
+
+
+def test_a_newer_version_is_offered_but_not_where_it_cannot_run(
+    show: Open, hub: HubServer, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page says that it replaces the one that is here; what the machine has no memory for can't be clicked."""
+    older, newer = (write_gguf(folder.parent / f"{seed}.gguf", seed=seed).read_bytes() for seed in (0, 1))
+    tiny = hub.add("maker/tiny-GGUF", {"tiny-Q8_0.gguf": older})
+    app = press(look_for(show(HUB), "maker/tiny-GGUF"), "models_download")
+    from dashboard.models import data
+
+    (download,) = data.downloads().list()
+    assert data.downloads().wait(download.id, 20).state == "done"
+    commit = tiny.commits[-1].sha[:7]
+    tiny.commit({"tiny-Q8_0.gguf": newer}, "better weights")
+    data.ask_again()
+    assert f"tiny-Q8_0.gguf of commit {commit}; a download replaces it" in plain(run(app))
+    assert not app.button(key="models_download").disabled
+    monkeypatch.setattr("evaluation.hub.fits.memory_limit_bytes", lambda: 1_000_000)
+    data.ask_again()
+    run(app)
+    assert "Does not fit" in plain(app) and app.button(key="models_download").disabled
 
 
 def test_a_cancelled_download_is_resumed_or_discarded(show: Open, hub: HubServer, folder: Path) -> None:
-    """While it runs it can be cancelled; then it is offered to go on with, or to be thrown away with all that came."""
+    """While it runs it can be cancelled beside the file; then it is offered there to go on with, or, when asked once
+    more, to be thrown away with all that came."""
     content = write_gguf(folder.parent / "tiny.gguf").read_bytes()
     tiny = hub.add("maker/tiny-GGUF", {"tiny-Q8_0.gguf": content})
     app = look_for(show(HUB), "maker/tiny-GGUF")
@@ -140,9 +175,11 @@ def test_a_cancelled_download_is_resumed_or_discarded(show: Open, hub: HubServer
     press(app, "models_download")
     cancel = next(key for key in keys(app) if key.startswith("models_cancel_"))
     press(app, cancel)
-    assert "Interrupted at" in plain(app) and cancel not in keys(app)
-    press(app, cancel.replace("cancel", "resume"))
-    assert cancel in keys(app)
+    assert "Interrupted at" in plain(app) and cancel not in keys(app) and "models_download" not in keys(app)
+    resume = app.tabs[1].button(key=cancel.replace("cancel", "resume"))
+    assert re.fullmatch(r"Resume, [\d.]+ kB left", resume.label) and "This deletes the" in plain(app)
+    press(app, resume.key)
+    assert cancel in [button.key for button in app.tabs[1].button]
     press(app, cancel)
     press(app, cancel.replace("cancel", "forget"))
     assert not any("maker" in path.name for path in folder.rglob("*")) and "Interrupted" not in plain(app)
@@ -166,19 +203,22 @@ def test_an_adapter_tells_which_base_it_needs(show: Open, hub: HubServer, folder
         ("maker/gone", "maker/gone"),
         ("../../etc/passwd", "not the name of a repository"),
         ("words of no model", "no GGUF model of that name"),
+        ("https://me:secret@huggingface.co/maker/tiny", "with `hf auth login`"),
     ],
 )
 def test_what_the_hub_does_not_have_is_a_sentence(show: Open, hub: HubServer, wanted: str, sentence: str) -> None:
-    """An unknown repository, an id that leads elsewhere and a search without results each say so, with a remedy."""
+    """An unknown repository, an id that leads elsewhere, a search without results and a password each say so, with a
+    remedy, commands as code."""
     app = look_for(show(HUB), wanted)
-    assert sentence in "\n".join(str(each.value).replace("\\", "") for each in (*app.warning, *app.info))
+    assert sentence in plain(app) and "\\`" not in said(app)
 
 
 def test_a_server_is_added_and_stands_beside_the_models(
     show: Open, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An address with a password in it is refused in words and not stored; a correct one is, the page says that its key
-    is not set and never shows one, and the arena offers it by name and address."""
+    """An address with a password in it is refused in words and not stored; a correct one is, beside what others added
+    meanwhile. The page says that its key is not set and never shows one, and the arena offers it by name and address.
+    Removing another one takes away nothing else."""
     monkeypatch.delenv("BIG_BOX_KEY", raising=False)
     app = press(show(SERVERS), "models_server_add")
     form = {"name": "Big box", "address": "http://me:secret@gpu-box:8000/v1", "model": "llama"}
@@ -187,10 +227,19 @@ def test_a_server_is_added_and_stands_beside_the_models(
     press(app, next(key for key in keys(app) if key.endswith("Add")))
     assert "user or a password" in plain(app) and not (folder / FILE).exists()
     app.text_input(key="models_server_address").set_value(BIG_BOX.base_url)
-    press(app, next(key for key in keys(app) if key.endswith("Add")))
-    assert read_endpoints(folder) == ((BIG_BOX,), ()) and "BIG_BOX_KEY is not set" in plain(app)
+    write_endpoints(folder, [OTHER_BOX])
+    add = next(key for key in keys(app) if key.endswith("Add"))
+    with monkeypatch.context() as full:
+        full.setattr("evaluation.endpoints.file.write_whole", Mock(side_effect=OSError(ENOSPC, "No space left")))
+        assert "cannot be written" in plain(press(app, add)) and add in keys(app)
+    press(app, add)
+    assert read_endpoints(folder) == ((OTHER_BOX, BIG_BOX), ()) and "BIG_BOX_KEY is not set" in plain(app)
     monkeypatch.setenv("BIG_BOX_KEY", "sesame")
     assert "is set" in plain(run(app)) and "sesame" not in plain(app)
+    press(app, f"models_remove_{EndpointModel(OTHER_BOX, '').key}_None")
+    write_endpoints(folder, [BIG_BOX, OTHER_BOX, THIRD_BOX])
+    press(app, "models_remove_now")
+    assert read_endpoints(folder) == ((BIG_BOX, THIRD_BOX), ())
     app.switch_page(ARENA)
     assert "Big box · gpu-box:8000" in run(app).selectbox(key="arena_pane0_model").options
 
@@ -202,5 +251,5 @@ def test_a_damaged_file_of_servers_is_left_as_it_is(show: Open, folder: Path) ->
     (folder / FILE).write_text(damaged)
     app = show(SERVERS)
     assert "base_url is missing" in plain(app) and "Big box" in plain(app)
-    assert not {"models_server_add", "models_server_edit_0", "models_server_remove_0"} & set(keys(app))
+    assert [key for key in keys(app) if "_server" in key or "_remove" in key] == ["models_server_test_0"]
     assert (folder / FILE).read_text() == damaged

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import streamlit
 from streamlit.testing.v1 import AppTest
 
 from dashboard import services, visitors
@@ -13,7 +14,8 @@ from dashboard.leaderboard.reading import Wanted
 from dashboard.public.answers import PublicAnswers
 from evaluation.endpoints import Endpoint, EndpointModel
 from evaluation.leaderboard.answers import Answers, Selection
-from evaluation.models import Catalog
+from evaluation.leaderboard.words import host_names
+from evaluation.models import Catalog, Model
 from evaluation.records import Message
 from evaluation.settings import Settings
 from evaluation.store import ResponseStore
@@ -21,7 +23,7 @@ from tests import benchmark_answers
 from tests.app_page import press, run
 from tests.benchmark_answers import BASE as MEASURED
 from tests.benchmark_answers import question
-from tests.fake_engine import FakeEngine, chat_model
+from tests.fake_engine import FakeEngine, Script, chat_model
 from tests.responses import HOST, PLAIN
 
 PAGES = "dashboard/app_pages"
@@ -29,7 +31,7 @@ BASE, OTHER = chat_model("Small model"), chat_model("Other model")
 SERVED = EndpointModel(Endpoint("Served", "https://api.example.com/v1", "large"), "Served")
 STRANGER = {"is_logged_in": False}
 FAN = {"is_logged_in": True, "preferred_username": "eve"}
-OWNER = {"is_logged_in": True, "preferred_username": "ada"}
+OWNER = {"is_logged_in": True, "preferred_username": "Ada"}
 
 Visit = Callable[..., AppTest]
 
@@ -100,12 +102,51 @@ def test_only_owners_have_buttons(visit: Visit, user: dict[str, object], manages
     assert ("only its owners train" in text(run(app))) != manages
 
 
+def act(module: str, action: str, count: int) -> None:
+    """A page of nothing but a callback, which is given nothing to act on, and what it leaves to be said."""
+    from importlib import import_module
+
+    import streamlit as st
+
+    getattr(import_module(f"dashboard.{module}"), action)(*[None] * count)
+    for said in st.session_state.values():
+        st.text(said)
+
+
+@pytest.mark.parametrize(
+    ("module", "action", "count"),
+    [
+        ("benchmark.actions", "start", 1),
+        ("benchmark.actions", "resume", 2),
+        ("benchmark.actions", "cancel", 1),
+        ("training.actions", "start", 2),
+        ("training.actions", "resume", 1),
+        ("training.actions", "interrupt", 1),
+        ("training.actions", "stop", 0),
+        ("training.imports", "_import", 2),
+        ("training.edit", "_archive", 2),
+        ("models.actions", "download", 2),
+        ("models.actions", "cancel", 1),
+        ("models.actions", "resume", 1),
+        ("models.actions", "forget", 1),
+        ("models.actions", "remove", 1),
+        ("models.actions", "save_endpoint", 2),
+    ],
+)
+def test_no_stranger_gets_past_a_missing_button(visit: Visit, module: str, action: str, count: int) -> None:
+    """Each action refuses by itself, in words, before it looks at what it is to act on."""
+    app = AppTest.from_function(act, args=(module, action, count))
+    app.user = FAN
+    run(app)
+    assert any("owner" in each.value for each in (*app.toast, *app.text))
+
+
 def test_the_door_says_who_one_is(visit: Visit) -> None:
     """The link of a stranger opens a tab of its own; who is signed in can sign out, and is told when that is all."""
     assert links(visit(STRANGER)) == ["Sign in as an owner"]
     assert "eve, not an owner" in text(visit(FAN))
     app = visit(OWNER)
-    assert "ada, owner" in text(app) and not links(app)
+    assert "Ada, owner" in text(app) and not links(app)
     app.button(key="owner_sign_out").click()
     assert links(run(app)) == ["Sign in as an owner"]
 
@@ -141,23 +182,64 @@ def test_a_refused_message_stays_in_the_input(
     assert len(engine.requests) == 4
 
 
+def test_a_refused_message_changes_nothing(visit: Visit, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The switches that were set for it count for the next one that is asked, as they are then."""
+    monkeypatch.setenv("PUBLIC_PROMPT_CHARACTERS", "10")
+    app = say(visit(), "One")
+    app.toggle(key="arena_keep").set_value(False)
+    say(app, "Much too long")
+    app.toggle(key="arena_keep").set_value(True)
+    say(app, "Two")
+    assert {each.messages[-1].content for each in services.store().read().responses} == {"One", "Two"}
+
+
 @pytest.mark.parametrize(
-    ("forwarded", "connected", "address"),
+    ("model", "fault", "instead"),
     [
-        ("203.0.113.7, 10.0.0.1", "10.0.0.1", "203.0.113.7"),
-        ("2001:db8:1:2:3:4:5:6", "10.0.0.1", "2001:db8:1:2::/64"),
-        ("::ffff:203.0.113.7", None, "203.0.113.7"),
-        ("<b>nonsense</b>", "203.0.113.7", "203.0.113.7"),
-        (None, None, visitors.NO_ADDRESS),
+        (BASE, "The file /srv/models/small.gguf is damaged.", "The file small.gguf is damaged."),
+        (SERVED, "The server at api.example.com wants a key: set ARENA_KEY.", "did not answer as it should"),
+    ],
+)
+def test_faults_tell_strangers_neither_folders_nor_addresses(
+    visit: Visit, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, model: Model, fault: str, instead: str
+) -> None:
+    """Neither on the page nor in the two downloads; an owner reads all."""
+    monkeypatch.setenv("PUBLIC_ENDPOINTS", "1")
+    engine.scripts["default"] = Script(error=fault, save_error="It could not be saved in /srv/results.")
+    downloads: list[Callable[[], str]] = []
+    monkeypatch.setattr(streamlit, "download_button", lambda label, data, **_: downloads.append(data))
+    for user, owns in ((STRANGER, False), (OWNER, True)):
+        app = visit(user, query={"models": model.key})
+        downloads.clear()
+        say(app, "Why?")
+        told = "\n".join((text(app), *(write().replace("\\", "") for write in downloads)))
+        assert any(secret in told for secret in ("/srv", "api.example", "ARENA_KEY")) == owns
+        assert told.count(fault if owns else instead) == 3
+
+
+@pytest.mark.parametrize(
+    ("proxies", "forwarded", "connected", "address"),
+    [
+        (1, "9.9.9.9", "10.0.0.1", "9.9.9.9"),
+        (1, "1.2.3.4, invented, 9.9.9.9", "10.0.0.1", "9.9.9.9"),
+        (1, "1.2.3.4, 9.9.9.9, 10.0.0.2, 10.0.0.1", "10.0.0.1", "9.9.9.9"),
+        (2, "1.2.3.4, 9.9.9.9, 8.8.8.8", "10.0.0.1", "9.9.9.9"),
+        (2, "9.9.9.9", "10.0.0.1", "9.9.9.9"),
+        (0, "1.2.3.4", "9.9.9.9", "9.9.9.9"),
+        (1, "2606:4700:1:2:3:4:5:6", "10.0.0.1", "2606:4700:1:2::/64"),
+        (1, "::ffff:9.9.9.9", None, "9.9.9.9"),
+        (1, "1.2.3.4, <b>nonsense</b>", "9.9.9.9", "9.9.9.9"),
+        (1, None, None, visitors.NO_ADDRESS),
     ],
 )
 def test_one_visitor_is_one_address(
-    monkeypatch: pytest.MonkeyPatch, forwarded: str | None, connected: str | None, address: str
+    monkeypatch: pytest.MonkeyPatch, proxies: int, forwarded: str | None, connected: str | None, address: str
 ) -> None:
-    """The one that the first proxy was asked from, else that of the connection; all of a household's are one."""
+    """The one that a proxy was asked from, whatever a visitor wrote before it, else that of the connection; all of a
+    household's are one."""
     headers = {"X-Forwarded-For": forwarded} if forwarded else {}
     monkeypatch.setattr(visitors.st, "context", SimpleNamespace(headers=headers, ip_address=connected))
-    assert visitors.address() == address
+    assert visitors.address(proxies) == address
 
 
 def test_a_limit_that_is_nonsense_lets_nobody_ask(visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,5 +321,10 @@ def test_the_leaderboard_counts_conversations_and_shows_no_word_of_them(visit: V
         assert question(0) in text(run(app)) and "repeat 1: word" in text(app)
         counted = dict(zip(app.dataframe[0].value["model"], app.dataframe[0].value["answers"], strict=True))
         assert counted[MEASURED.name] == 4
+    services.store().append(replace(PLAIN, id="01M7YV2200DE3B4WZZ6KYE37C9", host=SERVED.host, model=SERVED.ref))
+    services.answers().refresh()
+    assert host_names(shown_to_strangers.hosts(), None)[SERVED.host.key] == "Endpoint 1"
+    points = shown_to_strangers.points(Selection(HOST.key, common=False))
+    assert {id[:4] for id in points["id"]} == {"", "DEMO"} and list(points["id"]).count("") == 2
     both = shown_to_strangers.texts(Selection(HOST.key), keys[question(0)], (MEASURED.key,))[MEASURED.key]
     assert [each.repeat for each in both] == [0]  # and not the one of the arena

@@ -176,9 +176,9 @@ def test_what_cannot_be_changed(show: Open, write: Write, tmp_path: Path) -> Non
     shutil.copytree(tmp_path / "runs" / "mine", tmp_path / "published" / "runs" / "theirs")
     assert "comes along with the project" in text(show("theirs"))
     app = show("mine", public=True)
-    assert "only its owners change runs" in text(app) and not app.text_area
     app.session_state["training_import_form"] = True
-    assert "only its owners import" in text(run(app)) and not app.file_uploader
+    assert "only its owners train" in text(run(app)) and not app.text_area and not app.file_uploader
+    assert not {"Import a log", "Start a training run"} & {expander.label for expander in app.expander}
 
 
 def test_import(show: Open, tmp_path: Path) -> None:

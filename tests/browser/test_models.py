@@ -10,24 +10,29 @@ from evaluation.endpoints import EndpointModel
 from evaluation.endpoints.file import FILE
 from evaluation.store import ResponseStore
 from scripts.live_app import LiveApp, ask, live_app
-from tests.browser.test_arena import ANSWER_MS, EMBEDDED_KEY, SHORT, embedded_model, expect_done
+from tests.browser.test_arena import ANSWER_MS, EMBEDDED_KEY, SHORT, expect_done
 from tests.endpoint_server import KEY_VARIABLE, llama_server
 from tests.hub_server import HubServer
+from tests.tiny_gguf import TEMPLATE, write_tiny
 
 KEY = "a-key-that-nobody-may-see"
-REPOSITORY, FILE_NAME = "maker/Small-Chat-135M-Instruct-GGUF", "small-chat-135m-instruct-q4_1.gguf"
-CARD = b"---\nlicense: apache-2.0\nbase_model: maker/Small-Chat\n---\n<script>document.title = 'Broken into'</script>"
-PACE_BYTES_S = 60e6
-"""The file takes nearly two seconds, so that its progress can be seen."""
+REPOSITORY, FILE_NAME = "maker/Small-Chat-Instruct-GGUF", "small-chat-instruct-q8_0.gguf"
+CARD = b"""---
+license: apache-2.0
+base_model: [maker/Small-Chat, "http://example.com/x www.example.com x@example.com"]
+---
+<script>document.title = 'Broken into'</script>
+"""
+SLOW_BYTES_S = 1000.0
+"""So the file takes half a minute, unless it is let go."""
 
 
 @pytest.fixture(scope="module")
-def hub() -> Iterator[HubServer]:
-    """Has one model: the embedded one under another name, so that it is another file."""
-    content = embedded_model().read_bytes()
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
+    """Has one model, which says what comes to its mind."""
+    model = write_tiny(tmp_path_factory.mktemp("hub") / FILE_NAME, f"{TEMPLATE}hi!", context_length=512)
     with HubServer() as server:
-        files = {"README.md": CARD, FILE_NAME: content.replace(b"Smollm2 135M", b"Another 135M", 1)}
-        server.add(REPOSITORY, files, downloads=12_345).pace_bytes_s = PACE_BYTES_S
+        server.add(REPOSITORY, {"README.md": CARD, FILE_NAME: model.read_bytes()}, downloads=12_345)
         yield server
 
 
@@ -64,9 +69,9 @@ def write(page: Page, fields: dict[str, str]) -> None:
         page.get_by_role("textbox", name=label, exact=True).fill(text)
 
 
-def test_a_model_of_the_hub_is_found_judged_downloaded_and_asked(app: LiveApp, page: Page) -> None:
+def test_a_model_of_the_hub_is_found_judged_downloaded_and_asked(app: LiveApp, hub: HubServer, page: Page) -> None:
     """Searched by words; license, size and fit are shown before the download, its progress during it; then a link
-    leads into the arena, where it answers."""
+    leads into the arena, where it answers. Nothing in its card becomes a script or a link."""
     open_section(page, app, "From the hub")
     search = page.get_by_label("Search the Hugging Face hub")
     search.fill("small chat instruct")
@@ -74,9 +79,14 @@ def test_a_model_of_the_hub_is_found_judged_downloaded_and_asked(app: LiveApp, p
     page.get_by_role("button", name=REPOSITORY).click()
     expect(page.get_by_text("License: apache-2.0").last).to_be_visible()
     expect(page.get_by_text("conversations of")).to_be_visible()
-    page.get_by_role("button", name="Download 98 MB").click()
+    expect(page.get_by_text("www.\u200bexample.com")).to_be_visible()
+    expect(page.locator("a[href*='example.com']")).to_have_count(0)
+    repository = hub.repositories["model", REPOSITORY]
+    repository.pace_bytes_s = SLOW_BYTES_S
+    page.get_by_role("button", name="Download 35 kB").click()
     expect(page.get_by_role("progressbar")).to_be_visible()
-    expect(page.get_by_text("MB/s")).to_be_visible()
+    expect(page.get_by_text("kB/s")).to_be_visible()
+    repository.pace_bytes_s = None
     page.get_by_role("link", name="Chat with it").first.click(timeout=20_000)
     expect(page.get_by_role("combobox")).to_have_count(1, timeout=20_000)
     ask(page, SHORT)

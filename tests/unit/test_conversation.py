@@ -1,8 +1,10 @@
 """The arena's conversation: who is asked what, and what each pane remembers."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
+from ulid import ULID
 
 from dashboard.arena.answer_text import as_markdown, as_plain
 from dashboard.arena.conversation import Conversation, Pane, from_responses, spread_seeds
@@ -143,6 +145,9 @@ def test_images_are_spelled_out_but_code_is_left_alone() -> None:
 def test_plain_text_has_no_markdown() -> None:
     """Names of files and models cannot format, link or break the page."""
     assert as_plain("a*b*\n[c](d)") == r"a\*b\* \[c\]\(d\)"
+    for address in ("http://a.b", "HTTPS://a.b", "www.a.b", "a@b.c"):
+        shown = as_plain(address).replace("\\", "")
+        assert shown != address == shown.replace("\u200b", "")  # Markdown makes no link of it
 
 
 def test_models_keep_apart_in_color() -> None:
@@ -150,3 +155,9 @@ def test_models_keep_apart_in_color() -> None:
     keys = [f"model-{number}" for number in range(8)]
     assert len(set(model_colors(keys).values())) == 8
     assert model_colors(keys) == model_colors(reversed(keys))
+
+
+def test_nobody_can_guess_the_next_id() -> None:
+    """Conversations that begin in the same millisecond are no neighbours: an id opens its conversation to strangers."""
+    ids = sorted(int.from_bytes(ULID.from_str(Conversation().id).bytes) for _ in range(100))
+    assert min(after - before for before, after in pairwise(ids)) > 1_000_000

@@ -49,16 +49,29 @@ def test_answers_per_hour_are_counted_by_visitor() -> None:
     ask(guard, "ada", Answer(), Answer())
     clock.now_s += 600
     assert refusal(guard, "ada", Answer(), Answer()) == (
-        "One visitor may ask for 3 answers an hour, and 1 of yours is left. Ask fewer panes, or ask again in 50 "
-        "minutes."
+        "One visitor may ask for 3 answers an hour, and 1 is left. Ask fewer panes, or ask again in 50 minutes."
     )
     ask(guard, "ada", Answer())
-    assert "you have used yours up. Ask again in 50 minutes." in refusal(guard, "ada", Answer())
+    assert "an hour, and they are used up. Ask again in 50 minutes." in refusal(guard, "ada", Answer())
     assert "Choose fewer panes." in refusal(guard, "ada", *[Answer()] * 4)
     ask(guard, "eve", Answer(), Answer(), Answer())
     clock.now_s += 3000
     assert (guard.left("ada"), guard.left("eve")) == (2, 0)
     ask(guard, "ada", Answer(), Answer())
+
+
+def test_answers_per_hour_are_counted_in_all() -> None:
+    """Whoever invents a new visitor for each message gets no further than all together may."""
+    clock = Clock()
+    guard = Guard(Limits(answers_per_hour_in_all=3), clock)
+    for visitor in ("ada", "eve", "bob"):
+        ask(guard, visitor, Answer())
+    clock.now_s += 600
+    assert refusal(guard, "somebody else", Answer()) == (
+        "All visitors together may ask for 3 answers an hour, and they are used up. Ask again in 50 minutes."
+    )
+    clock.now_s += 3000
+    ask(guard, "somebody else", Answer())
 
 
 def test_a_wrong_clock_lets_nobody_in(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,15 +96,16 @@ def test_answers_under_way_at_once() -> None:
 
 
 def test_a_full_queue_refuses_everybody_with_its_length() -> None:
-    """Waiting answers of all visitors count together; an empty queue takes a message to several panes in any case."""
+    """The answers under way of all visitors count together, also those of endpoints, which never stand in our queue; an
+    empty one takes a message to several panes in any case."""
     guard = Guard(Limits(queue=2, answers_at_once=9))
-    first = [Answer("queued"), Answer("queued"), Answer("queued")]
+    first = [Answer("queued"), Answer("writing"), Answer("waiting")]
     ask(guard, "ada", *first)
-    assert refusal(guard, "eve", Answer()) == "The queue is full: 3 answers are waiting. Ask again in a minute."
+    assert refusal(guard, "eve", Answer()) == "The queue is full: 3 answers are under way. Ask again in a minute."
     for answer in first:
-        answer.state = "writing"
+        answer.state = "done"
     ask(guard, "eve", Answer("queued"))
-    assert "1 answer is waiting" in refusal(guard, "bob", Answer(), Answer())
+    assert "1 answer is under way" in refusal(guard, "bob", Answer(), Answer())
     ask(guard, "bob", Answer())
 
 
@@ -136,6 +150,7 @@ def test_limits_come_from_the_environment() -> None:
     limits = Limits.from_environment({"PUBLIC_QUEUE": "7", "PUBLIC_PANES": "", "PUBLIC_ENDPOINTS": "1", "PUBLIC": "1"})
     assert limits == Limits(queue=7, endpoints=True)
     assert not Limits.from_environment({"PUBLIC_ENDPOINTS": "0"}).endpoints
+    assert Limits.from_environment({"PUBLIC_PROXIES": "0"}).proxies == 0
 
 
 @pytest.mark.parametrize("text", ["two", "0", "-1", "1.5", "٣"])

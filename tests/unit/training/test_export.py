@@ -271,7 +271,7 @@ def test_an_adapter_of_others_is_downloaded_and_converted(
         }
         hub.add("other/brief-lora", files)
         repository = look_up(Reference("other/brief-lora"))
-        downloads = Downloads(tmp_path / "models")
+        downloads = Downloads(tmp_path / "models", tmp_path / "cache")
         done = downloads.wait(downloads.start(repository, repository.files[0]).id, 240)
     assert (done.state, done.error) == ("done", None)
     assert done.target == tmp_path / "models" / "other" / "brief-lora" / "brief-lora.gguf"
