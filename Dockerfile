@@ -1,7 +1,8 @@
 # The app as a Docker Space of the Hugging Face hub (`make space`), or on any machine with Docker:
-#     docker build --tag finetune-arena . && docker run --publish 8501:8501 --volume arena:/data finetune-arena
-# A volume at /data keeps records and models. What is copied here is what `make space` uploads, and
-# `python -m scripts.clean_root` carries these steps out without Docker, so they stay as simple as scripts/image/dockerfile.py.
+#     docker build --tag finetune-arena . && docker run --publish 8501:8501 --volume "$PWD/arena:/data" finetune-arena
+# A folder at /data that user 1000 may write keeps records and models. What is copied here is what `make space`
+# uploads, and `python -m scripts.clean_root` carries these steps out without Docker: they stay as simple as what
+# scripts/image/dockerfile.py reads.
 
 FROM python:3.11-slim-bookworm AS packages
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
