@@ -35,7 +35,8 @@ def llama_server(key: str, context_length: int = 1024) -> Iterator[Endpoint]:
     options |= {"n_ctx": context_length, "n_threads": 1, "n_threads_batch": 1, "verbose": False}
     command = [sys.executable, "-m", "llama_cpp.server"]
     command += [part for name, value in options.items() for part in (f"--{name}", str(value))]
-    environment = os.environ | {"OMP_WAIT_POLICY": "passive"}
+    # The server prefers PORT to its own option, also an empty one, as `make` hands it on.
+    environment = os.environ | {"OMP_WAIT_POLICY": "passive", "PORT": str(port)}
     with (
         tempfile.TemporaryFile() as output,
         subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT) as process,
